@@ -1,0 +1,1 @@
+"""The demonstration: guarded producers and consumers against an embedded AWS emulator over real TLS."""

@@ -1,0 +1,186 @@
+"""From what is known to findings. The judge asks every rule, and a rule that crashes has found something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date
+
+from safe_sqs.config import Config
+from safe_sqs.model import (
+    Call,
+    Connection,
+    Facts,
+    Finding,
+    Mode,
+    Problem,
+    Queue,
+    Rule,
+    Subject,
+    Unreadable,
+    Verdict,
+)
+from safe_sqs.policy import PolicyError
+from safe_sqs.rules import ALL_RULES
+
+__all__ = [
+    "QUEUE_ATTRIBUTES",
+    "REQUEST_BODY",
+    "attributes_needed",
+    "judge_call",
+    "judge_change",
+    "judge_connection",
+    "judge_queue",
+    "unreadable_request",
+]
+
+QUEUE_ATTRIBUTES = "queue-attributes"
+"""The rule name of the finding that says that a queue's attributes could not be read."""
+
+REQUEST_BODY = "request-body"
+"""The rule name of the finding that says that a request could not be read."""
+
+
+def judge_call(call: Call, config: Config) -> Verdict:
+    """Everything that the call rules find in an operation."""
+    return Verdict(tuple(_judge(Subject.CALL, call, config, config.mode)))
+
+
+def judge_connection(connection: Connection, config: Config) -> Verdict:
+    """Everything that the connection rules find in the way out of a request."""
+    return Verdict(tuple(_judge(Subject.CONNECTION, connection, config, config.mode)))
+
+
+def judge_queue(facts: Facts | Unreadable, queue: Queue, config: Config, today: date) -> Verdict:
+    """Everything that the queue rules find in a queue, or that its facts could not be read."""
+    if isinstance(facts, Unreadable):
+        return Verdict((_unreadable(facts, queue, config),))
+
+    def mode_of(rule: str) -> Mode:
+        return Mode.OFF if config.exemption(rule, queue.arn, today) else config.mode(rule)
+
+    findings = _judge(Subject.QUEUE, facts, config, mode_of)
+    return Verdict(tuple(_soften(finding, queue, config) for finding in findings))
+
+
+def judge_change(before: Facts, after: Facts, config: Config, today: date) -> Verdict:
+    """What a change would add to the findings of a queue.
+
+    What was wrong before and stays wrong is left out, so that a bad queue can be mended step by step.
+    """
+    known = {(rule.name, _identity(problem)) for rule, problem in _problems(Subject.QUEUE, before, config)}
+    findings = []
+    for rule, problem in _problems(Subject.QUEUE, after, config):
+        mode = config.mode(rule.name)
+        exempt = config.exemption(rule.name, after.queue.arn, today)
+        if mode is not Mode.OFF and not exempt and (rule.name, _identity(problem)) not in known:
+            found = f"after the change, {problem.found}"
+            findings.append(_finding(rule, problem._replace(found=found), mode))
+    return Verdict(tuple(findings))
+
+
+def unreadable_request() -> Finding:
+    """The finding for a request that nobody approved and that cannot be read."""
+    return Finding(
+        rule=REQUEST_BODY,
+        mode=Mode.ENFORCE,
+        found="the body of the request is not the JSON that SQS speaks, so its queue is not known",
+        expected="a request of botocore's SQS client, with its body as botocore wrote it",
+        next_step="make the request with a client of boto3 1.34 or newer, and remove what rewrites its body",
+        practice=None,
+        unverifiable=True,
+    )
+
+
+def attributes_needed(config: Config) -> frozenset[str]:
+    """The queue attributes that the rules read which are not off."""
+    wanted: frozenset[str] = frozenset()
+    for rule in ALL_RULES:
+        if rule.subject is Subject.QUEUE and config.mode(rule.name) is not Mode.OFF:
+            wanted |= rule.attributes
+    return wanted
+
+
+def _judge(subject: Subject, thing: object, config: Config, mode_of: Callable[[str], Mode]) -> Iterable[Finding]:
+    for rule, problem in _problems(subject, thing, config):
+        mode = mode_of(rule.name)
+        if mode is not Mode.OFF:
+            yield _finding(rule, problem, mode)
+
+
+def _problems(subject: Subject, thing: object, config: Config) -> Iterable[tuple[Rule, Problem]]:
+    for rule in ALL_RULES:
+        if rule.subject is subject and config.mode(rule.name) is not Mode.OFF:
+            for problem in _ask(rule, thing, config):
+                yield rule, problem
+
+
+def _ask(rule: Rule, thing: object, config: Config) -> list[Problem]:
+    """What a rule says. A crash counts: a rule that could not look must not let anything pass."""
+    try:
+        return list(rule.check(thing, config))
+    except PolicyError as error:
+        return [
+            Problem(
+                found=f"the queue's policy cannot be read: {error}",
+                expected="a policy by the grammar of IAM",
+                next_step="correct the policy, or set it anew",
+                unverifiable=True,
+            )
+        ]
+    except Exception as error:  # any crash of a rule, whatever it is, must refuse
+        return [
+            Problem(
+                found=f"the rule failed ({type(error).__name__})",
+                expected="a rule that can tell",
+                next_step="report this to the maintainers of safe_sqs, with the queue's attributes",
+                unverifiable=True,
+            )
+        ]
+
+
+def _finding(rule: Rule, problem: Problem, mode: Mode) -> Finding:
+    return Finding(
+        rule=rule.name,
+        mode=mode,
+        found=problem.found,
+        expected=problem.expected,
+        next_step=problem.next_step,
+        practice=rule.practice,
+        unverifiable=problem.unverifiable,
+    )
+
+
+def _soften(finding: Finding, queue: Queue, config: Config) -> Finding:
+    if finding.unverifiable and finding.mode is Mode.ENFORCE:
+        return finding._replace(mode=config.mode_when_unverifiable(queue.arn))
+    return finding
+
+
+def _unreadable(facts: Unreadable, queue: Queue, config: Config) -> Finding:
+    waiting = [rule.name for rule in ALL_RULES if rule.subject is Subject.QUEUE and _is_enforced(rule, config)]
+    return Finding(
+        rule=QUEUE_ATTRIBUTES,
+        mode=config.mode_when_unverifiable(queue.arn) if waiting else Mode.WARN,
+        found=f"the queue's attributes could not be read: {facts.code}",
+        expected=f"an answer, for {', '.join(waiting) or 'the rules that warn'}",
+        next_step=_next_step(facts),
+        practice=None,
+        unverifiable=True,
+    )
+
+
+def _is_enforced(rule: Rule, config: Config) -> bool:
+    return config.mode(rule.name) is Mode.ENFORCE
+
+
+def _next_step(facts: Unreadable) -> str:
+    if facts.permission:
+        return (
+            f"allow {facts.permission} on the queue to this program; for a queue of somebody else's, "
+            'set when_unverifiable to "warn" for its ARN'
+        )
+    return "try again; if it stays so, look at the queue with aws sqs get-queue-attributes"
+
+
+def _identity(problem: Problem) -> str:
+    return problem.identity or problem.found

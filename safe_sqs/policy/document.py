@@ -1,0 +1,172 @@
+"""From the text of a policy to statements: one shape for all the ways in which IAM lets a policy be written.
+
+Source: "Grammar of the IAM JSON policy language" in the IAM user guide.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple, NoReturn
+
+__all__ = ["Condition", "Document", "PolicyError", "Statement", "parse"]
+
+Document = str | Mapping[str, object] | None
+
+_VERSIONS = ("2012-10-17", "2008-10-17")
+_TOP_KEYS = frozenset({"Version", "Id", "Statement"})
+_STATEMENT_KEYS = frozenset(
+    {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
+)
+_PRINCIPAL_TYPES = frozenset({"AWS", "Service", "Federated", "CanonicalUser"})
+
+
+class PolicyError(ValueError):
+    """The document is not a policy. `where` is the path to the place, such as `Statement[2].Effect`."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(where, problem)
+        self.where = where
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}"
+
+
+class Condition(NamedTuple):
+    """One line of a Condition block: operator and key in lower case, and the values."""
+
+    operator: str
+    key: str
+    values: tuple[str, ...]
+
+
+class Statement(NamedTuple):
+    """One statement. `principals` are (type, value) pairs with `*` as ("AWS", "*"); actions are in lower case.
+
+    `principals_negated`, `actions_negated` and `resources_negated` say that the element was NotPrincipal, NotAction
+    or NotResource.
+    """
+
+    label: str
+    sid: str
+    allows: bool
+    principals: tuple[tuple[str, str], ...]
+    principals_negated: bool
+    actions: tuple[str, ...]
+    actions_negated: bool
+    resources: tuple[str, ...]
+    resources_negated: bool
+    conditions: tuple[Condition, ...]
+
+
+def parse(document: Document) -> tuple[Statement, ...]:
+    """The statements of a policy text or of a parsed policy. None and "" are no policy, and have no statements.
+
+    Raises PolicyError for everything that the grammar does not know, because what is not understood is not judged.
+    """
+    if document is None or document == "":
+        return ()
+    policy = _from_text(document) if isinstance(document, str) else document
+    if not isinstance(policy, Mapping):
+        _fail("policy", "is not an object")
+    _known(policy, _TOP_KEYS, "policy")
+    if policy.get("Version", _VERSIONS[1]) not in _VERSIONS:
+        _fail("Version", f"is none of {', '.join(_VERSIONS)}")
+    statements = policy.get("Statement")
+    if isinstance(statements, Mapping):
+        statements = [statements]
+    if not isinstance(statements, list):
+        _fail("Statement", "is missing or neither an object nor a list")
+    return tuple(_statement(entry, index) for index, entry in enumerate(statements))
+
+
+def _from_text(text: str) -> object:
+    try:
+        return json.loads(text, object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, PolicyError):
+            raise
+        _fail("policy", "is not JSON")
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        _fail("policy", "has the same key twice in one object")
+    return result
+
+
+def _statement(entry: object, index: int) -> Statement:
+    where = f"Statement[{index}]"
+    if not isinstance(entry, Mapping):
+        _fail(where, "is not an object")
+    _known(entry, _STATEMENT_KEYS, where)
+    effect = entry.get("Effect")
+    if effect not in ("Allow", "Deny"):
+        _fail(f"{where}.Effect", "is neither Allow nor Deny")
+    principals_key = _either(entry, "Principal", "NotPrincipal", where)
+    actions_key = _either(entry, "Action", "NotAction", where)
+    resources_key = _either(entry, "Resource", "NotResource", where)
+    sid = entry.get("Sid", "")
+    if not isinstance(sid, str):
+        _fail(f"{where}.Sid", "is not a string")
+    return Statement(
+        label=f"statement {sid!r}" if sid else f"statement number {index + 1}",
+        sid=sid,
+        allows=effect == "Allow",
+        principals=_principals(entry[principals_key], f"{where}.{principals_key}"),
+        principals_negated=principals_key.startswith("Not"),
+        actions=tuple(action.lower() for action in _strings(entry[actions_key], f"{where}.{actions_key}")),
+        actions_negated=actions_key.startswith("Not"),
+        resources=_strings(entry[resources_key], f"{where}.{resources_key}"),
+        resources_negated=resources_key.startswith("Not"),
+        conditions=_conditions(entry.get("Condition", {}), f"{where}.Condition"),
+    )
+
+
+def _principals(value: object, where: str) -> tuple[tuple[str, str], ...]:
+    if value in ("*", ""):
+        return (("AWS", str(value)),)
+    if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+        return tuple(("AWS", entry) for entry in value)
+    if not isinstance(value, Mapping):
+        _fail(where, 'is neither "*" nor an object')
+    _known(value, _PRINCIPAL_TYPES, where)
+    return tuple((kind, name) for kind in value for name in _strings(value[kind], f"{where}.{kind}"))
+
+
+def _conditions(value: object, where: str) -> tuple[Condition, ...]:
+    if not isinstance(value, Mapping):
+        _fail(where, "is not an object")
+    lines = []
+    for operator, keys in value.items():
+        if not isinstance(keys, Mapping):
+            _fail(f"{where}.{operator}", "is not an object")
+        for key, values in keys.items():
+            texts = _strings(values, f"{where}.{operator}.{key}", scalars=True)
+            lines.append(Condition(str(operator).lower(), str(key).lower(), texts))
+    return tuple(lines)
+
+
+def _strings(value: object, where: str, *, scalars: bool = False) -> tuple[str, ...]:
+    entries = value if isinstance(value, list) else [value]
+    if not all(isinstance(entry, str) or (scalars and isinstance(entry, bool | int | float)) for entry in entries):
+        _fail(where, "is not a string or a list of strings")
+    return tuple(str(entry).lower() if isinstance(entry, bool) else str(entry) for entry in entries)
+
+
+def _either(entry: Mapping[str, object], plain: str, negated: str, where: str) -> str:
+    if (plain in entry) == (negated in entry):
+        _fail(where, f"needs one of {plain} and {negated}, and only one")
+    return plain if plain in entry else negated
+
+
+def _known(entry: Mapping[str, object], keys: frozenset[str], where: str) -> None:
+    for key in entry:
+        if key not in keys:
+            _fail(where, f"has the unknown element {key!r}")
+
+
+def _fail(where: str, problem: str) -> NoReturn:
+    raise PolicyError(where, problem)

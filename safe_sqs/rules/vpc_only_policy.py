@@ -1,0 +1,39 @@
+"""Danger: credentials that leak are good from anywhere in the world. Source: "Consider using VPC endpoints to access
+Amazon SQS", Amazon SQS security best practices: control which VPCs or endpoints have access with the queue policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
+from safe_sqs.policy import outside_vpc_access
+
+__all__ = ["RULE"]
+
+
+def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
+    """The queue's policy denies everyone who does not come from the VPCs or through the endpoints."""
+    answer = outside_vpc_access(
+        facts.policy, queue_arn=facts.queue.arn, vpcs=settings.vpcs, vpc_endpoints=settings.vpc_endpoints
+    )
+    if answer.found:
+        named = ", ".join((*settings.vpcs, *settings.vpc_endpoints)) or "a VPC or a VPC endpoint"
+        yield Problem(
+            found="the queue's policy lets requests in from outside the VPC",
+            expected=f"a statement that denies everyone who does not come from {named}",
+            next_step='add {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "'
+            + (facts.queue.arn or "QUEUE_ARN")
+            + '", "Condition": {"StringNotEquals": {"aws:SourceVpce": "VPC_ENDPOINT_ID"}}} to the policy',
+        )
+
+
+RULE = Rule(
+    name="vpc-only-policy",
+    title="The queue's policy confines access to a VPC or endpoint",
+    practice=Practice.VPC_ENDPOINTS,
+    subject=Subject.QUEUE,
+    check=check,
+    baseline=Mode.OFF,
+    attributes=frozenset({"Policy"}),
+)

@@ -1,0 +1,129 @@
+"""The way out of a client: judged before anything is signed for it, and again on what really leaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, NoReturn
+
+from botocore.awsrequest import AWSPreparedRequest
+
+from safe_sqs import events
+from safe_sqs.decisions import Guard
+from safe_sqs.errors import GuardError
+from safe_sqs.model import Connection, Finding, Identity, Mode
+from safe_sqs.wire import SIGNATURE_START, describe, identity_in_header, identity_of, key_in_header, queue_in_body
+
+__all__ = ["MARK", "WayOut"]
+
+Refuse = Callable[[tuple[Finding, ...], str, str], NoReturn]
+
+MARK = "safe_sqs"
+"""The key in botocore's request context under which the approval of a call travels."""
+
+_MOST_TOLD = 256
+
+
+class Way(NamedTuple):
+    """A connection that was approved: a request that goes exactly this way needs no second look."""
+
+    url: str
+    signature_version: Any
+    credentials: Any
+    signature_start: bytes
+    http_session: Any
+    verify: Any
+    ends: float
+
+
+_NONE_YET = Way("", None, object(), b"\0", None, None, 0.0)
+
+
+class SealedRequest(AWSPreparedRequest):
+    """A request that was checked: what decides where it goes, and what goes there, cannot be changed any more."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("url", "method", "headers", "body"):
+            raise GuardError(f"the {name} of a request was changed after safe_sqs had checked it, so it is not sent")
+        super().__setattr__(name, value)
+
+
+class WayOut:
+    """Judges the connection of one client. `approved` is the way that the last request went."""
+
+    def __init__(self, client: Any, guard: Guard, service: str, refuse: Refuse) -> None:
+        self.approved = _NONE_YET
+        self._client = client
+        self._guard = guard
+        self._service = service
+        self._refuse = refuse
+        self._told: set[tuple[str, Identity]] = set()
+
+    def send_handler(self) -> Callable[..., None]:
+        """The subscriber to `before-send`."""
+        endpoint = self._client._endpoint
+        monotonic = self._guard.clock.monotonic
+        judge = self._judge_signed
+
+        def before_send(request: Any, event_name: str, **_: Any) -> None:
+            way = self.approved
+            session = endpoint.http_session
+            signature = request.headers.get("Authorization")
+            if (
+                request.url != way.url
+                or type(signature) is not bytes
+                or not signature.startswith(way.signature_start)
+                or session is not way.http_session
+                or session._verify is not way.verify
+                or monotonic() >= way.ends
+            ):
+                judge(request, event_name.rpartition(".")[2])
+            if type(request) is AWSPreparedRequest:
+                request.__class__ = SealedRequest
+
+        return before_send
+
+    def judge_unsigned(
+        self, request: Any, signature_version: Any, request_signer: Any, operation_name: str, **_: Any
+    ) -> None:
+        """Judge a request before it is signed. Raises RefusedError."""
+        override = request.context.get("signing", {}).get("request_credentials")
+        credentials = override or request_signer._credentials
+        identity = identity_of(credentials, signature_version)
+        approval = request.context.get(MARK)
+        self._judge(request.url, identity, operation_name, approval.queue if approval is not None else "")
+        if override is None:
+            self._approve(request.url, signature_version, credentials, b"\0")
+
+    def _judge_signed(self, request: Any, operation: str) -> None:
+        credentials = self._client._request_signer._credentials
+        identity = identity_in_header(request.headers, credentials)
+        self._judge(request.url, identity, operation, queue_in_body(request.body))
+        key = key_in_header(request.headers)
+        start = SIGNATURE_START + key + b"/" if key else b"\0"
+        self._approve(request.url, self.approved.signature_version, credentials, start)
+
+    def _judge(self, url: str, identity: Identity, operation: str, queue: str) -> None:
+        connection = describe(
+            self._client, url, identity, self._service, with_addresses=self._guard.asks_for_addresses()
+        )
+        verdict = self._guard.judge_connection(connection)
+        self._warn_once(connection, verdict.findings, operation, queue)
+        if verdict.refusals:
+            self._refuse(verdict.refusals, operation, queue)
+
+    def _approve(self, url: str, signature_version: Any, credentials: Any, signature_start: bytes) -> None:
+        guard, session = self._guard, self._client._endpoint.http_session
+        ends = guard.clock.monotonic() + guard.config.ttl_seconds if guard.asks_for_addresses() else math.inf
+        self.approved = Way(
+            url, signature_version, credentials, signature_start, session, getattr(session, "_verify", None), ends
+        )
+
+    def _warn_once(self, connection: Connection, findings: tuple[Finding, ...], operation: str, queue: str) -> None:
+        warnings = tuple(finding for finding in findings if finding.mode is Mode.WARN)
+        told = (connection.url, connection.identity)
+        if warnings and told not in self._told:
+            if len(self._told) >= _MOST_TOLD:
+                self._told.clear()
+            self._told.add(told)
+            events.emit(events.Warned(operation, queue, warnings))

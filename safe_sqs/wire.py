@@ -1,0 +1,169 @@
+"""What botocore is about to do, read from botocore's own objects: the one place that knows where they keep it.
+
+What cannot be read is described as unsafe, never left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
+from botocore.loaders import Loader
+from botocore.session import Session
+
+from safe_sqs.config import running_in_lambda
+from safe_sqs.hosts import is_aws_host, parse_endpoint
+from safe_sqs.model import Connection, Identity, IdentityKind, Partition
+
+__all__ = [
+    "SIGNATURE_START",
+    "describe",
+    "identity_in_header",
+    "identity_of",
+    "key_client",
+    "key_in_header",
+    "parameters_in_body",
+    "partitions",
+    "queue_in_body",
+]
+
+SIGNATURE_START = b"AWS4-HMAC-SHA256 Credential="
+_AUTHORIZATION = re.compile(rb"AWS4-[A-Z0-9-]+ Credential=(?P<key>[^/\s,]+)/\S.*Signature=\S+")
+_UNSIGNED = Identity(IdentityKind.UNSIGNED)
+
+
+@cache
+def partitions() -> tuple[Partition, ...]:
+    """The partitions in botocore's own data; what AWS_DATA_PATH or ~/.aws/models add is not AWS's word."""
+    loader = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    return tuple(
+        Partition(
+            id=entry["id"],
+            dns_suffix=entry["outputs"]["dnsSuffix"],
+            dual_stack_dns_suffix=entry["outputs"].get("dualStackDnsSuffix", ""),
+            region_pattern=entry["regionRegex"],
+            regions=frozenset(entry["regions"]),
+        )
+        for entry in loader.load_data("partitions")["partitions"]
+    )
+
+
+def describe(client: Any, url: str, identity: Identity, service: str, *, with_addresses: bool) -> Connection:
+    """The connection over which `client` would send a request to `url`."""
+    session = client._endpoint.http_session
+    proxy = _proxy(session, url)
+    settings = getattr(getattr(session, "_proxy_config", None), "settings", None) or {}
+    return Connection(
+        url=url,
+        service=service,
+        # botocore checks certificates when this is true in the sense of `if`: an empty AWS_CA_BUNDLE is not.
+        certificates_checked=bool(getattr(session, "_verify", False)),
+        proxied=proxy is not None,
+        proxy_sees_plain_text=bool(proxy is not None and settings.get("proxy_use_forwarding_for_https")),
+        identity=identity,
+        partitions=partitions(),
+        addresses=_addresses(url) if with_addresses else None,
+    )
+
+
+def _proxy(http_session: Any, url: str) -> str | None:
+    configuration = getattr(http_session, "_proxy_config", None)
+    return configuration.proxy_url_for(url) if configuration is not None else None
+
+
+def _addresses(url: str) -> tuple[str, ...]:
+    endpoint = parse_endpoint(url)
+    if endpoint is None:
+        return ()
+    try:
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return ()
+    return tuple(str(entry[4][0]) for entry in found)
+
+
+def key_client(client: Any) -> Any:
+    """A KMS client that signs with the credentials of an SQS client and goes the way that it goes."""
+    session = Session()
+    session.register_component("credential_provider", _Provider(client._request_signer._credentials))
+    endpoint = parse_endpoint(client.meta.endpoint_url)
+    is_aws = endpoint is not None and is_aws_host(endpoint.host, "sqs", partitions())
+    return session.create_client(
+        "kms",
+        region_name=client.meta.region_name,
+        endpoint_url=None if is_aws else client.meta.endpoint_url,
+        verify=client._endpoint.http_session._verify,
+        config=Config(proxies=client.meta.config.proxies, proxies_config=client.meta.config.proxies_config),
+    )
+
+
+class _Provider:
+    """Hands out credentials that are already there."""
+
+    def __init__(self, credentials: Any) -> None:
+        self._credentials = credentials
+
+    def load_credentials(self) -> Any:
+        return self._credentials
+
+
+def identity_of(credentials: Any, signature_version: Any) -> Identity:
+    """Who is about to sign. `credentials` are botocore's; resolving them may renew them, as signing would."""
+    if signature_version is UNSIGNED or not str(signature_version).startswith("v4"):
+        return _UNSIGNED
+    if credentials is None:
+        return Identity(IdentityKind.ABSENT)
+    frozen = credentials.get_frozen_credentials()
+    return _identity(frozen.access_key or "", bool(frozen.token), credentials)
+
+
+def identity_in_header(headers: Any, credentials: Any) -> Identity:
+    """Who did sign, by the headers that are about to leave."""
+    key = key_in_header(headers)
+    if not key:
+        return _UNSIGNED
+    return _identity(key.decode("latin-1"), bool(headers.get("X-Amz-Security-Token")), credentials)
+
+
+def key_in_header(headers: Any) -> bytes:
+    """The access key id in the Authorization header, or b"" when it is not a Signature Version 4."""
+    match = _AUTHORIZATION.fullmatch(_bytes(headers.get("Authorization")))
+    return match["key"] if match else b""
+
+
+def parameters_in_body(body: Any) -> Mapping[str, Any] | None:
+    """The parameters of a call in a JSON body, or None when it is not one."""
+    try:
+        parameters = json.loads(body)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return parameters if isinstance(parameters, dict) else None
+
+
+def queue_in_body(body: Any) -> str:
+    """The queue URL in a request body, or "" where there is none."""
+    return str((parameters_in_body(body) or {}).get("QueueUrl", ""))
+
+
+def _identity(access_key: str, has_token: bool, credentials: Any) -> Identity:
+    temporary = access_key.startswith("ASIA") and has_token
+    provider = str(getattr(credentials, "method", None) or "")
+    return Identity(
+        kind=IdentityKind.TEMPORARY if temporary else IdentityKind.LONG_TERM,
+        key_tail=access_key[-4:] if len(access_key) >= 16 else "",
+        provider=provider,
+        renews_itself=isinstance(credentials, RefreshableCredentials) or (provider == "env" and running_in_lambda()),
+    )
+
+
+def _bytes(value: Any) -> bytes:
+    if value is None:
+        return b""
+    return value if isinstance(value, bytes) else str(value).encode("latin-1", "replace")
