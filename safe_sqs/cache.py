@@ -6,7 +6,6 @@ Refusals live shorter than passes, and what could not be told shorter still. A f
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import time
@@ -18,7 +17,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 from safe_sqs.model import Verdict
 
-__all__ = ["Clock", "Entry", "Flight", "Lookup", "VerdictCache", "all_caches", "needle_of", "shared_cache"]
+__all__ = ["Clock", "Entry", "Flight", "Lookup", "VerdictCache", "all_caches", "shared_cache"]
 
 MAX_QUEUES = 100_000
 REFUSAL_SECONDS = 30.0
@@ -37,28 +36,18 @@ class Clock(NamedTuple):
 class Entry:
     """A verdict about a queue and how long it is good for, by both clocks.
 
-    `passes` is true when nothing in the verdict refuses; `needle` is what a request to this queue has in its body.
+    `passes` is true when nothing in the verdict refuses.
     """
 
-    __slots__ = ("ends", "ends_wall", "fresh", "fresh_wall", "needle", "passes", "queue", "verdict")
+    __slots__ = ("ends", "ends_wall", "fresh", "fresh_wall", "passes", "verdict")
 
-    def __init__(
-        self, queue: str, verdict: Verdict, fresh: float, fresh_wall: float, ends: float, ends_wall: float
-    ) -> None:
-        self.queue = queue
-        self.needle = needle_of(queue)
+    def __init__(self, verdict: Verdict, fresh: float, fresh_wall: float, ends: float, ends_wall: float) -> None:
         self.verdict = verdict
         self.passes = not verdict.refusals
         self.fresh = fresh
         self.fresh_wall = fresh_wall
         self.ends = ends
         self.ends_wall = ends_wall
-
-
-def needle_of(queue: str) -> bytes:
-    """How the JSON body of a request names its queue. Inside of a JSON string these bytes cannot stand, because its
-    quotation marks are escaped there."""
-    return b'"QueueUrl": ' + json.dumps(queue).encode()
 
 
 class Flight(Future[Entry]):
@@ -82,8 +71,9 @@ class Lookup(NamedTuple):
 class VerdictCache:
     """A bounded cache with single flight, for threads and for asyncio (which awaits the flight's future).
 
-    `fresh` maps a queue URL to its entry, for the hot path: an entry may be used from it, without a lock, when it
-    passes and when neither `entry.fresh` nor `entry.fresh_wall` has come. Everything else goes through `look_up`.
+    Queues are named by their URL as it stands in the JSON body of a request. `entries` is for the hot path: an entry
+    may be used from it, without a lock, when it passes and when neither `entry.fresh` nor `entry.fresh_wall` has come.
+    Everything else goes through `look_up`.
     """
 
     def __init__(
@@ -93,20 +83,20 @@ class VerdictCache:
         max_queues: int = MAX_QUEUES,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self.fresh: dict[str, Entry] = {}
+        self.entries: dict[bytes, Entry] = {}
         self.hits = 0
         self._ttl_seconds = ttl_seconds
         self._clock = clock or Clock()
         self._max_queues = max_queues
         self._jitter = jitter
-        self._flights: dict[str, Flight] = {}
+        self._flights: dict[bytes, Flight] = {}
         self._lock = Lock()
         _CACHES.add(self)
 
     def __len__(self) -> int:
-        return len(self.fresh)
+        return len(self.entries)
 
-    def look_up(self, queue: str) -> Lookup:
+    def look_up(self, queue: bytes) -> Lookup:
         """Find the verdict of a queue, or who is fetching it, or that this caller must."""
         with self._lock:
             entry = self._living(queue)
@@ -118,14 +108,14 @@ class VerdictCache:
             flight = self._flights[queue] = Flight(self._clock.monotonic(), self._clock.wall())
             return Lookup(entry, flight, leads=True)
 
-    def settle(self, queue: str, flight: Flight, verdict: Verdict, at_most: float | None = None) -> Entry:
+    def settle(self, queue: bytes, flight: Flight, verdict: Verdict, at_most: float | None = None) -> Entry:
         """Store what the leader of a flight found, and hand it to those who wait.
 
         `at_most` bounds the life of the verdict in seconds where it is given; at 0 it is not stored. A verdict that could not be told does
         not replace one that is still good. A flight that was dropped under way is answered, but not stored.
         """
         with self._lock:
-            entry = self._entry(queue, flight, verdict, at_most)
+            entry = self._entry(flight, verdict, at_most)
             if self._flights.get(queue) is flight:
                 del self._flights[queue]
                 living = self._living(queue)
@@ -136,38 +126,38 @@ class VerdictCache:
         flight.set_result(entry)
         return entry
 
-    def abandon(self, queue: str, flight: Flight, error: BaseException) -> None:
+    def abandon(self, queue: bytes, flight: Flight, error: BaseException) -> None:
         """End a flight whose leader failed; those who wait get the error."""
         with self._lock:
             if self._flights.get(queue) is flight:
                 del self._flights[queue]
         flight.set_exception(error)
 
-    def drop(self, queue: str) -> None:
+    def drop(self, queue: bytes) -> None:
         """Forget a queue, and do not store what is being fetched about it."""
         with self._lock:
-            self.fresh.pop(queue, None)
+            self.entries.pop(queue, None)
             self._flights.pop(queue, None)
 
     def clear(self) -> None:
         """Forget all queues, with a new lock: after a fork the old one may be held by a thread that is not there."""
         self._lock = Lock()
-        self.fresh.clear()
+        self.entries.clear()
         self._flights = {}
 
-    def _living(self, queue: str) -> Entry | None:
-        entry = self.fresh.get(queue)
+    def _living(self, queue: bytes) -> Entry | None:
+        entry = self.entries.get(queue)
         if entry is None:
             return None
         if self._clock.monotonic() < entry.ends and self._clock.wall() < entry.ends_wall:
             return entry
-        del self.fresh[queue]
+        del self.entries[queue]
         return None
 
     def _is_fresh(self, entry: Entry) -> bool:
         return self._clock.monotonic() < entry.fresh and self._clock.wall() < entry.fresh_wall
 
-    def _entry(self, queue: str, flight: Flight, verdict: Verdict, at_most: float | None) -> Entry:
+    def _entry(self, flight: Flight, verdict: Verdict, at_most: float | None) -> Entry:
         seconds = self._ttl_seconds
         if verdict.refusals:
             seconds = min(seconds, UNVERIFIABLE_SECONDS if verdict.unverifiable else REFUSAL_SECONDS)
@@ -176,18 +166,18 @@ class VerdictCache:
         # A refusal is not refreshed early: nobody is served by it meanwhile.
         share = 1.0 if verdict.refusals else _REFRESH_FROM + _REFRESH_SPREAD * self._jitter()
         now, wall = flight.started, flight.started_wall
-        return Entry(queue, verdict, now + seconds * share, wall + seconds * share, now + seconds, wall + seconds)
+        return Entry(verdict, now + seconds * share, wall + seconds * share, now + seconds, wall + seconds)
 
     def _postpone(self, entry: Entry) -> Entry:
         """The same verdict with the same end, not to be refreshed again at once."""
         fresh = min(entry.ends, self._clock.monotonic() + UNVERIFIABLE_SECONDS)
         fresh_wall = min(entry.ends_wall, self._clock.wall() + UNVERIFIABLE_SECONDS)
-        return Entry(entry.queue, entry.verdict, fresh, fresh_wall, entry.ends, entry.ends_wall)
+        return Entry(entry.verdict, fresh, fresh_wall, entry.ends, entry.ends_wall)
 
-    def _store(self, queue: str, entry: Entry) -> None:
-        if queue not in self.fresh and len(self.fresh) >= self._max_queues:
-            del self.fresh[next(iter(self.fresh))]
-        self.fresh[queue] = entry
+    def _store(self, queue: bytes, entry: Entry) -> None:
+        if queue not in self.entries and len(self.entries) >= self._max_queues:
+            del self.entries[next(iter(self.entries))]
+        self.entries[queue] = entry
 
 
 _CACHES: WeakSet[VerdictCache] = WeakSet()

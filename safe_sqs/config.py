@@ -165,7 +165,12 @@ class Config:
     def exemption(self, rule: str, queue_arn: str, today: date) -> Exemption | None:
         """The exemption that counts today for this rule and queue, or None."""
         for exemption in self.exemptions:
-            if exemption.rule == rule and exemption.until >= today and queue_arn and matches(exemption.queue, queue_arn):
+            if (
+                exemption.rule == rule
+                and exemption.until >= today
+                and queue_arn
+                and matches(exemption.queue, queue_arn)
+            ):
                 return exemption
         return None
 
@@ -301,7 +306,9 @@ def _enum(kind: type[E], key: str, value: Any, source: str) -> E:
         return kind(value)
     except ValueError:
         names = [member.value for member in kind]
-        raise ConfigError(key, source, f"{value!r} is none of {', '.join(names)}{_suggest(str(value), names)}") from None
+        raise ConfigError(
+            key, source, f"{value!r} is none of {', '.join(names)}{_suggest(str(value), names)}"
+        ) from None
 
 
 def _pairs(key: str, value: Any, source: str) -> list[tuple[Any, Any]]:

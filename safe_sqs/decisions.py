@@ -40,7 +40,9 @@ class Guard:
         self._region = scope.region
         self._partition = _partition_of(scope.region, partitions)
         self._attributes = attributes_needed(scope.config)
-        self._key_manager = self._attributes != frozenset() and scope.config.level(QUEUE_ENCRYPTION.name) == CUSTOMER_KEY
+        self._key_manager = (
+            self._attributes != frozenset() and scope.config.level(QUEUE_ENCRYPTION.name) == CUSTOMER_KEY
+        )
 
     def judge_operation(self, operation: str) -> Verdict:
         """What the call rules say of an operation by this client."""
@@ -108,4 +110,3 @@ def _partition_of(region: str, partitions: tuple[Partition, ...]) -> str:
         if region in partition.regions:
             return partition.id
     return "aws"
-

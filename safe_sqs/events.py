@@ -104,7 +104,7 @@ def _log(event: Refused | Warned | Noticed) -> None:
 
 
 def _logger() -> Any:
-    """structlog as the application configured it; where it did not, the standard logger `safe_sqs`, because structlog
+    """Structlog as the application configured it; where it did not, the standard logger `safe_sqs`, because structlog
     left to itself prints to standard output."""
     import structlog
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from botocore.awsrequest import AWSPreparedRequest
 
@@ -12,31 +12,47 @@ from safe_sqs import events
 from safe_sqs.decisions import Guard
 from safe_sqs.errors import GuardError
 from safe_sqs.model import Connection, Finding, Identity, Mode
-from safe_sqs.wire import SIGNATURE_START, describe, identity_in_header, identity_of, key_in_header, queue_in_body
+from safe_sqs.wire import (
+    SIGNATURE_START,
+    describe,
+    identity_in_header,
+    identity_of,
+    key_in_header,
+    queue_in_body,
+    url_of,
+)
 
 __all__ = ["MARK", "WayOut"]
 
 Refuse = Callable[[tuple[Finding, ...], str, str], NoReturn]
 
 MARK = "safe_sqs"
-"""The key in botocore's request context under which the approval of a call travels."""
+"""The key in botocore's request context under which the name of the judged queue travels to the answer."""
 
 _MOST_TOLD = 256
 
 
-class Way(NamedTuple):
+class Way:
     """A connection that was approved: a request that goes exactly this way needs no second look."""
 
-    url: str
-    signature_version: Any
-    credentials: Any
-    signature_start: bytes
-    http_session: Any
-    verify: Any
-    ends: float
+    __slots__ = ("credentials", "ends", "http_session", "signature_start", "signature_version", "url", "verify")
+
+    def __init__(
+        self, url: str, signature_version: Any, credentials: Any, signature_start: bytes, http_session: Any, ends: float
+    ) -> None:
+        self.url = url
+        self.signature_version = signature_version
+        self.credentials = credentials
+        self.signature_start = signature_start
+        self.http_session = http_session
+        self.verify = getattr(http_session, "_verify", None)
+        self.ends = ends
 
 
-_NONE_YET = Way("", None, object(), b"\0", None, None, 0.0)
+_UNKNOWN = b"\0"
+"""Where no signature is known yet: no header begins so."""
+
+_NO_WAY = Way("", None, object(), _UNKNOWN, None, 0.0)
 
 
 class SealedRequest(AWSPreparedRequest):
@@ -52,7 +68,7 @@ class WayOut:
     """Judges the connection of one client. `approved` is the way that the last request went."""
 
     def __init__(self, client: Any, guard: Guard, service: str, refuse: Refuse) -> None:
-        self.approved = _NONE_YET
+        self.approved = _NO_WAY
         self._client = client
         self._guard = guard
         self._service = service
@@ -90,17 +106,16 @@ class WayOut:
         override = request.context.get("signing", {}).get("request_credentials")
         credentials = override or request_signer._credentials
         identity = identity_of(credentials, signature_version)
-        approval = request.context.get(MARK)
-        self._judge(request.url, identity, operation_name, approval.queue if approval is not None else "")
+        self._judge(request.url, identity, operation_name, url_of(queue_in_body(request.data)))
         if override is None:
-            self._approve(request.url, signature_version, credentials, b"\0")
+            self._approve(request.url, signature_version, credentials, _UNKNOWN)
 
     def _judge_signed(self, request: Any, operation: str) -> None:
         credentials = self._client._request_signer._credentials
         identity = identity_in_header(request.headers, credentials)
-        self._judge(request.url, identity, operation, queue_in_body(request.body))
+        self._judge(request.url, identity, operation, url_of(queue_in_body(request.body)))
         key = key_in_header(request.headers)
-        start = SIGNATURE_START + key + b"/" if key else b"\0"
+        start = SIGNATURE_START + key + b"/" if key else _UNKNOWN
         self._approve(request.url, self.approved.signature_version, credentials, start)
 
     def _judge(self, url: str, identity: Identity, operation: str, queue: str) -> None:
@@ -115,9 +130,7 @@ class WayOut:
     def _approve(self, url: str, signature_version: Any, credentials: Any, signature_start: bytes) -> None:
         guard, session = self._guard, self._client._endpoint.http_session
         ends = guard.clock.monotonic() + guard.config.ttl_seconds if guard.asks_for_addresses() else math.inf
-        self.approved = Way(
-            url, signature_version, credentials, signature_start, session, getattr(session, "_verify", None), ends
-        )
+        self.approved = Way(url, signature_version, credentials, signature_start, session, ends)
 
     def _warn_once(self, connection: Connection, findings: tuple[Finding, ...], operation: str, queue: str) -> None:
         warnings = tuple(finding for finding in findings if finding.mode is Mode.WARN)

@@ -23,16 +23,22 @@ from safe_sqs.hosts import is_aws_host, parse_endpoint
 from safe_sqs.model import Connection, Identity, IdentityKind, Partition
 
 __all__ = [
+    "QUEUE_URL",
     "SIGNATURE_START",
     "describe",
     "identity_in_header",
     "identity_of",
     "key_client",
     "key_in_header",
+    "key_of",
     "parameters_in_body",
     "partitions",
     "queue_in_body",
+    "url_of",
 ]
+
+QUEUE_URL = b'"QueueUrl": "'
+"""What stands before the queue URL in the JSON that botocore writes."""
 
 SIGNATURE_START = b"AWS4-HMAC-SHA256 Credential="
 _AUTHORIZATION = re.compile(rb"AWS4-[A-Z0-9-]+ Credential=(?P<key>[^/\s,]+)/\S.*Signature=\S+")
@@ -147,9 +153,29 @@ def parameters_in_body(body: Any) -> Mapping[str, Any] | None:
     return parameters if isinstance(parameters, dict) else None
 
 
-def queue_in_body(body: Any) -> str:
-    """The queue URL in a request body, or "" where there is none."""
-    return str((parameters_in_body(body) or {}).get("QueueUrl", ""))
+def queue_in_body(body: Any) -> bytes:
+    """The queue URL in a request body, as it stands there, or b"" where there is none.
+
+    The bytes that are looked for cannot stand inside of a JSON string, because its quotation marks are escaped there.
+    """
+    if not isinstance(body, bytes):
+        return b""
+    start = body.find(QUEUE_URL) + len(QUEUE_URL)
+    end = body.find(b'"', start)
+    if start >= len(QUEUE_URL) and end >= 0 and b"\\" not in body[start:end]:
+        return body[start:end]
+    url = (parameters_in_body(body) or {}).get("QueueUrl")
+    return key_of(url) if isinstance(url, str) else b""
+
+
+def key_of(url: str) -> bytes:
+    """How a JSON body writes a queue URL, without the quotation marks."""
+    return json.dumps(url).encode()[1:-1]
+
+
+def url_of(key: bytes) -> str:
+    """The queue URL that a JSON body writes so."""
+    return str(json.loads(b'"' + key + b'"'))
 
 
 def _identity(access_key: str, has_token: bool, credentials: Any) -> Identity:

@@ -14,9 +14,7 @@ __all__ = ["RULE"]
 
 def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
     """No statement of the queue's policy grants more than one role, or to an account outside the trusted ones."""
-    answer = grants_beyond_a_role(
-        facts.policy, queue_arn=facts.queue.arn, trusted_accounts=settings.trusted_accounts
-    )
+    answer = grants_beyond_a_role(facts.policy, queue_arn=facts.queue.arn, trusted_accounts=settings.trusted_accounts)
     for statement in answer.statements:
         yield Problem(
             found=f"the queue's policy grants more than one role needs: {statement.label}",

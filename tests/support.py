@@ -1,0 +1,28 @@
+"""Constants and small tools that tests import by name."""
+
+from __future__ import annotations
+
+from safe_sqs.cache import Clock
+
+REGION = "us-east-1"
+TEMPORARY = {
+    "aws_access_key_id": "ASIAEXAMPLEEXAMPLE01",
+    "aws_secret_access_key": "temporary-secret-for-tests",
+    "aws_session_token": "session-token-for-tests",
+}
+LONG_TERM = {"aws_access_key_id": "AKIAEXAMPLEEXAMPLE02", "aws_secret_access_key": "long-term-secret-for-tests"}
+UNENCRYPTED = {"SqsManagedSseEnabled": "false"}
+
+
+class ManualClock:
+    """A clock that moves when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+        self.wall_seconds = 1_790_000_000.0
+        self.clock = Clock(lambda: self.seconds, lambda: self.wall_seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, on both readings."""
+        self.seconds += seconds
+        self.wall_seconds += seconds
