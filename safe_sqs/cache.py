@@ -111,8 +111,9 @@ class VerdictCache:
     def settle(self, queue: bytes, flight: Flight, verdict: Verdict, at_most: float | None = None) -> Entry:
         """Store what the leader of a flight found, and hand it to those who wait.
 
-        `at_most` bounds the life of the verdict in seconds where it is given; at 0 it is not stored. A verdict that could not be told does
-        not replace one that is still good. A flight that was dropped under way is answered, but not stored.
+        `at_most` bounds the life of the verdict in seconds where it is given; at 0 it is not stored. A verdict that
+        could not be told does not replace one that is still good. A flight that was dropped under way is answered,
+        but not stored.
         """
         with self._lock:
             entry = self._entry(flight, verdict, at_most)

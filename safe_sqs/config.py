@@ -19,14 +19,10 @@ from safe_sqs.errors import ConfigError
 from safe_sqs.model import Mode, Profile, Role, Rule, Subject
 from safe_sqs.patterns import matches
 from safe_sqs.rules import ALL_RULES, RULES_BY_NAME
+from safe_sqs.sources import FILE_VARIABLE, PREFIX, organisation_files, user_file
 
-__all__ = ["ORGANISATION_FILES", "Config", "Exemption", "running_in_lambda"]
+__all__ = ["Config", "Exemption", "running_in_lambda"]
 
-ORGANISATION_FILES = (Path("/etc/safe-sqs/organisation.toml"), Path("/opt/safe-sqs/organisation.toml"))
-"""Where a platform team ships the floor: in a machine image or container, and in a Lambda layer."""
-
-_PREFIX = "SAFE_SQS_"
-_FILE_VARIABLE = "SAFE_SQS_CONFIG"
 _LONGEST_EXEMPTION = timedelta(days=366)
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 _VPC = re.compile(r"vpc-[0-9a-z]+", re.ASCII)
@@ -122,7 +118,7 @@ class Config:
             "verify_queues": verify_queues,
         }
         code = {key: _Said(value, "code") for key, value in given.items() if value is not None}
-        floors = [_checked(_file_layer(path)) for path in ORGANISATION_FILES if path.is_file()]
+        floors = [_checked(_file_layer(path)) for path in organisation_files()]
         layers = [_checked(code), _checked(_environment_layer()), _checked(_user_file_layer()), *floors]
         said = _merge(layers)
         for key in _KEYS:
@@ -202,9 +198,9 @@ def _level_of(rule: Rule, profile: Profile) -> str:
 def _environment_layer() -> _Layer:
     layer: _Layer = {}
     for variable, text in os.environ.items():
-        if not variable.startswith(_PREFIX) or variable == _FILE_VARIABLE:
+        if not variable.startswith(PREFIX) or variable == FILE_VARIABLE:
             continue
-        key = variable.removeprefix(_PREFIX).lower()
+        key = variable.removeprefix(PREFIX).lower()
         source = f"environment variable {variable}"
         if key not in _KEYS:
             raise ConfigError(variable, "environment", f"is not a setting{_suggest(key, _KEYS, _as_variable)}")
@@ -213,7 +209,7 @@ def _environment_layer() -> _Layer:
 
 
 def _as_variable(key: str) -> str:
-    return _PREFIX + key.upper()
+    return PREFIX + key.upper()
 
 
 def _from_text(key: str, text: str, source: str) -> Any:
@@ -246,16 +242,12 @@ def _exemptions_from_json(text: str, source: str) -> Any:
 
 
 def _user_file_layer() -> _Layer:
-    named = os.environ.get(_FILE_VARIABLE)
-    if named is not None:
-        path = Path(named)
-        if not path.is_file():
-            raise ConfigError(_FILE_VARIABLE, "environment", f"there is no file {named!r}")
-        return _file_layer(path)
-    for path in (Path("safe-sqs.toml"), Path("pyproject.toml")):
-        if path.is_file() and (path.name != "pyproject.toml" or b"safe-sqs" in path.read_bytes()):
-            return _file_layer(path)
-    return {}
+    path = user_file()
+    if path is None:
+        return {}
+    if not path.is_file():
+        raise ConfigError(FILE_VARIABLE, "environment", f"there is no file {str(path)!r}")
+    return _file_layer(path)
 
 
 def _file_layer(path: Path) -> _Layer:

@@ -74,7 +74,7 @@ class Guard:
         verdict = judge_queue(facts, queue, self.config, now.date())
         if not queue.name:
             return verdict, 0.0  # such a URL may mean another queue to another caller
-        return verdict, self._until_an_exemption_ends(queue, now)
+        return verdict, self._until_an_exemption_ends(now)
 
     def judge_change(
         self, operation: str, parameters: Mapping[str, Any]
@@ -96,7 +96,7 @@ class Guard:
         """True when a rule wants to know what the endpoint's host resolves to."""
         return self.config.mode("vpc-route") is not Mode.OFF
 
-    def _until_an_exemption_ends(self, queue: Queue, now: datetime) -> float | None:
+    def _until_an_exemption_ends(self, now: datetime) -> float | None:
         ends = [_end_of(entry.until) for entry in self.config.exemptions if entry.until >= now.date()]
         return min(((end - now).total_seconds() for end in ends), default=None)
 

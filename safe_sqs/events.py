@@ -18,8 +18,8 @@ __all__ = ["Event", "LookedUp", "Noticed", "Outcome", "Refused", "Warned", "emit
 class Outcome(str, Enum):
     """How a look-up of a queue ended."""
 
-    PASS = "pass"
-    REFUSE = "refuse"
+    PASSES = "pass"
+    REFUSES = "refuse"
     UNVERIFIABLE = "unverifiable"
 
 

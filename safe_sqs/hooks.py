@@ -34,7 +34,7 @@ from safe_sqs.operations import CHANGES, OPERATIONS
 from safe_sqs.way_out import MARK, WayOut
 from safe_sqs.wire import QUEUE_URL, key_client, key_of, parameters_in_body, partitions, queue_in_body, url_of
 
-__all__ = ["guard"]
+__all__ = ["Hooks", "guard", "subscribe"]
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -63,10 +63,15 @@ def guard(client: C, config: Config | None = None, *, clock: Clock | None = None
         raise TypeError(
             f"guard() takes an SQS client of boto3, not {type(client).__name__} ({service or 'no service'})"
         )
+    subscribe(client, config, clock).verify_queues()
+    return client
+
+
+def subscribe(client: Any, config: Config | None = None, clock: Clock | None = None) -> Hooks:
+    """Guard a client, without a look at any queue. Raises ConfigError."""
     hooks = Hooks(client, config or Config(), clock or Clock())
     hooks.subscribe()
-    hooks.verify_queues()
-    return client
+    return hooks
 
 
 class Hooks:
@@ -81,12 +86,14 @@ class Hooks:
         self._way_out = WayOut(client, self._guard, "sqs", self._refuse)
         self._key_client: Any = None
         self._told: set[str] = set()
+        self.before_sign = self._sign_handler()
+        self.before_send = self._way_out.send_handler()
 
     def subscribe(self) -> None:
         """Subscribe to the client's events, unless a guard with this configuration already has."""
         handlers: dict[str, Callable[..., None]] = {
-            "before-sign": self._sign_handler(),
-            "before-send": self._way_out.send_handler(),
+            "before-sign": self.before_sign,
+            "before-send": self.before_send,
             "after-call": self._answer_handler(),
             "after-call-error": self._failure,
         }
@@ -326,5 +333,5 @@ def _warn(verdict: Verdict, operation: str, queue: str) -> None:
 
 def _outcome(verdict: Verdict) -> events.Outcome:
     if not verdict.refusals:
-        return events.Outcome.PASS
-    return events.Outcome.UNVERIFIABLE if verdict.unverifiable else events.Outcome.REFUSE
+        return events.Outcome.PASSES
+    return events.Outcome.UNVERIFIABLE if verdict.unverifiable else events.Outcome.REFUSES

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3.session
 
+from safe_sqs.first_use import guard_at_first_use
+from safe_sqs.sources import any_said
+
 if TYPE_CHECKING:  # so that boto3-stubs types the drop-in exactly as it types boto3
     from boto3 import client as client
     from boto3 import resource as resource
@@ -18,6 +21,9 @@ else:
         def client(self, service_name, *args, **kwargs):
             client = super().client(service_name, *args, **kwargs)
             if client.meta.service_model.service_name != "sqs":
+                return client
+            if not any_said():
+                guard_at_first_use(client)
                 return client
             from safe_sqs.hooks import guard
 

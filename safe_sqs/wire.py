@@ -140,7 +140,7 @@ def identity_in_header(headers: Any, credentials: Any) -> Identity:
 
 def key_in_header(headers: Any) -> bytes:
     """The access key id in the Authorization header, or b"" when it is not a Signature Version 4."""
-    match = _AUTHORIZATION.fullmatch(_bytes(headers.get("Authorization")))
+    match = _AUTHORIZATION.fullmatch(_bytes(headers.get("Authorization", b"")))
     return match["key"] if match else b""
 
 
@@ -190,6 +190,4 @@ def _identity(access_key: str, has_token: bool, credentials: Any) -> Identity:
 
 
 def _bytes(value: Any) -> bytes:
-    if value is None:
-        return b""
     return value if isinstance(value, bytes) else str(value).encode("latin-1", "replace")

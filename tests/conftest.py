@@ -10,7 +10,7 @@ import boto3
 import pytest
 from support import REGION, TEMPORARY, UNENCRYPTED, ManualClock
 
-from safe_sqs import Config, config, events, guard
+from safe_sqs import Config, events, guard, sources
 from safe_sqs.cache import Clock
 from safe_sqs.demo import emulator as emulators
 
@@ -35,7 +35,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.chdir(empty)
-    monkeypatch.setattr(config, "ORGANISATION_FILES", ())
+    monkeypatch.setattr(sources, "ORGANISATION_FILES", ())
 
 
 @pytest.fixture

@@ -43,13 +43,13 @@ def check(connection: Connection, settings: Settings) -> Iterator[Problem]:
             expected="the standard port, 443",
             next_step="remove the port from the endpoint URL",
         )
-    elif (vpc_endpoint := vpc_endpoint_of(endpoint.host)) and settings.vpc_endpoints:
-        if vpc_endpoint not in settings.vpc_endpoints:
-            yield Problem(
-                found=f"the VPC endpoint {vpc_endpoint}",
-                expected=f"one of {', '.join(settings.vpc_endpoints)}",
-                next_step=f'use one of those, or add "{vpc_endpoint}" to vpc_endpoints',
-            )
+    elif settings.vpc_endpoints and vpc_endpoint_of(endpoint.host) not in ("", *settings.vpc_endpoints):
+        vpc_endpoint = vpc_endpoint_of(endpoint.host)
+        yield Problem(
+            found=f"the VPC endpoint {vpc_endpoint}",
+            expected=f"one of {', '.join(settings.vpc_endpoints)}",
+            next_step=f'use one of those, or add "{vpc_endpoint}" to vpc_endpoints',
+        )
 
 
 RULE = Rule(

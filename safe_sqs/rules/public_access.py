@@ -1,5 +1,5 @@
-"""Danger: anyone may read the queue's messages or put some in. Source: "Ensure queues aren't publicly accessible", Amazon
-SQS security best practices.
+"""Danger: anyone may read the queue's messages or put some in. Source: "Ensure queues aren't publicly accessible",
+Amazon SQS security best practices.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Danger: this process uses HTTPS, the next one does not, and the queue takes both. Source: "Enforce encryption of data in
-transit", Amazon SQS security best practices: force HTTPS with `aws:SecureTransport` in the queue policy.
+"""Danger: this process uses HTTPS, the next one does not, and the queue takes both. Source: "Enforce encryption of data
+in transit", Amazon SQS security best practices: force HTTPS with `aws:SecureTransport` in the queue policy.
 """
 
 from __future__ import annotations

@@ -1,0 +1,387 @@
+"""What the guard costs, measured against boto3 without it.
+
+CPU time of the calling process, because the wall clock measures the machine's other work too. Everything is
+interleaved in short rounds, and a second client without a guard shows how far two equal things come out apart: what
+is smaller than that has not been measured. The network is stubbed at the HTTP session of each client, so that a call
+costs what botocore and the guard do, and nothing else.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from enum import Enum
+from functools import partial
+from itertools import cycle, islice, permutations
+from typing import Any, NamedTuple
+
+import boto3.session
+import botocore.session
+from botocore.awsrequest import AWSResponse
+from botocore.credentials import Credentials, RefreshableCredentials
+
+from safe_sqs import Config, guard
+from safe_sqs.demo.surroundings import REGION, clean_surroundings
+
+__all__ = [
+    "FULL",
+    "SHORT",
+    "Calls",
+    "Handler",
+    "Provider",
+    "Rounds",
+    "Start",
+    "measure_handlers",
+    "measure_receive",
+    "measure_send",
+    "measure_start",
+]
+
+QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/orders"
+_QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:orders"
+_BODY = json.dumps({"order": 4711, "customer": "c-0815", "lines": [{"article": "a-1", "count": 2}] * 3})
+_KEYS = {"access_key": "ASIAEXAMPLEEXAMPLE01", "secret_key": "a-secret-for-measuring", "token": "t" * 400}
+_HANDLED = ("before-sign", "before-send", "after-call")
+
+
+class Provider(str, Enum):
+    """Where the temporary credentials come from: the environment, or a provider that renews them."""
+
+    STATIC = "static"
+    REFRESHABLE = "refreshable"
+
+
+class Rounds(NamedTuple):
+    """How much to measure. Each set is one trio of fresh clients, because where objects happen to lie in memory makes
+    a difference that lasts as long as they live."""
+
+    sets: int
+    rounds: int
+    calls: int
+    emit_rounds: int
+    emits: int
+    starts: int
+
+
+FULL = Rounds(sets=6, rounds=60, calls=10, emit_rounds=50, emits=100, starts=20)
+SHORT = Rounds(sets=3, rounds=40, calls=10, emit_rounds=20, emits=100, starts=5)
+
+
+class Median(NamedTuple):
+    """The middle of many rounds, and its standard error."""
+
+    value: float
+    error: float
+
+
+class Calls(NamedTuple):
+    """Whole calls. `ratio` is guarded to not guarded, `control` one client without guard to the other; the times are
+    CPU time for one call."""
+
+    operation: str
+    provider: Provider
+    ratio: Median
+    control: Median
+    raw_microseconds: float
+    guarded_microseconds: float
+
+
+class Handler(NamedTuple):
+    """What the guard adds to emitting one event, and what a second client without guard "adds"."""
+
+    event: str
+    provider: Provider
+    microseconds: Median
+    control: Median
+
+
+class Start(NamedTuple):
+    """A fresh interpreter that imports the module and makes one client: CPU time, children of this process."""
+
+    ratio: Median
+    control: Median
+    raw_milliseconds: float
+    guarded_milliseconds: float
+
+
+# --- measurements ------------------------------------------------------------------------------------------------
+
+
+def measure_send(provider: Provider, rounds: Rounds = FULL) -> Calls:
+    """SendMessage of one message of some 200 bytes."""
+    return _measure_calls(
+        "send", provider, rounds, lambda sqs: partial(sqs.send_message, QueueUrl=QUEUE_URL, MessageBody=_BODY)
+    )
+
+
+def measure_receive(provider: Provider, rounds: Rounds = FULL) -> Calls:
+    """ReceiveMessage with an answer of ten messages."""
+    return _measure_calls(
+        "receive of ten",
+        provider,
+        rounds,
+        lambda sqs: partial(sqs.receive_message, QueueUrl=QUEUE_URL, MaxNumberOfMessages=10),
+    )
+
+
+def measure_handlers(provider: Provider, rounds: Rounds = FULL) -> tuple[Handler, ...]:
+    """The guard's handlers alone: `emit()` with the arguments of a real call, less the same on a client without
+    guard."""
+    rows = [row for _ in range(rounds.sets) for row in _rounds_of_emits(provider, rounds)]
+    return tuple(
+        Handler(
+            event,
+            provider,
+            _median((guarded - first) / rounds.emits * 1e6 for name, first, _, guarded in rows if name == event),
+            _median((second - first) / rounds.emits * 1e6 for name, first, second, _ in rows if name == event),
+        )
+        for event in _HANDLED
+    )
+
+
+def measure_start(rounds: Rounds = FULL) -> Start | None:
+    """Importing and making a client in fresh interpreters, or None where the system does not tell a child's time."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+
+    def start(module: str, _: int) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", f"import {module} as boto3; boto3.client('sqs')"], check=True)  # noqa: S603
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    with clean_surroundings():
+        os.environ |= {
+            "AWS_ACCESS_KEY_ID": _KEYS["access_key"],
+            "AWS_SECRET_ACCESS_KEY": _KEYS["secret_key"],
+            "AWS_SESSION_TOKEN": _KEYS["token"],
+        }
+        modules = [partial(start, module) for module in ("boto3", "boto3", "safe_sqs")]
+        for module in modules:
+            module(1)
+        times = list(_interleave(modules, rounds.starts, 1))
+    return Start(
+        ratio=_median(guarded / first for first, _, guarded in times),
+        control=_median(second / first for first, second, _ in times),
+        raw_milliseconds=statistics.median(first for first, _, _ in times) * 1e3,
+        guarded_milliseconds=statistics.median(guarded for _, _, guarded in times) * 1e3,
+    )
+
+
+def _measure_calls(
+    operation: str, provider: Provider, rounds: Rounds, call_of: Callable[[Any], Callable[[], object]]
+) -> Calls:
+    times = [row for _ in range(rounds.sets) for row in _rounds_of_calls(provider, rounds, call_of)]
+    return Calls(
+        operation,
+        provider,
+        ratio=_median(guarded / first for first, _, guarded in times),
+        control=_median(second / first for first, second, _ in times),
+        raw_microseconds=statistics.median(first for first, _, _ in times) / rounds.calls * 1e6,
+        guarded_microseconds=statistics.median(guarded for _, _, guarded in times) / rounds.calls * 1e6,
+    )
+
+
+def _rounds_of_calls(
+    provider: Provider, rounds: Rounds, call_of: Callable[[Any], Callable[[], object]]
+) -> list[tuple[float, float, float]]:
+    with _clients(provider) as clients:
+        calls = [partial(_call_all, call_of(client)) for client in clients]
+        for warm in calls:
+            warm(rounds.calls)
+        return list(_interleave(calls, rounds.rounds, rounds.calls))
+
+
+def _rounds_of_emits(provider: Provider, rounds: Rounds) -> list[tuple[str, float, float, float]]:
+    rows = []
+    with _clients(provider) as clients:
+        recorded = [_record(client) for client in clients]
+        for event in _HANDLED:
+            emits = [
+                partial(_emit_all, client.meta.events, *calls[event])
+                for client, calls in zip(clients, recorded, strict=True)
+            ]
+            rows += [(event, *row) for row in _interleave(emits, rounds.emit_rounds, rounds.emits)]
+    return rows
+
+
+# --- timing ------------------------------------------------------------------------------------------------------
+
+
+def _interleave(
+    timed: Sequence[Callable[[int], float]], rounds: int, count: int
+) -> Iterator[tuple[float, float, float]]:
+    """One row of seconds for each round. Who goes first changes, and the garbage of one is not collected in another's
+    time."""
+    orders = islice(cycle(permutations(range(len(timed)))), rounds)
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        for order in orders:
+            gc.collect(0)
+            row = dict.fromkeys(range(len(timed)), 0.0)
+            for index in order:
+                row[index] = timed[index](count)
+            yield row[0], row[1], row[2]
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _call_all(call: Callable[[], object], count: int) -> float:
+    start = time.process_time()
+    for _ in range(count):
+        call()
+    return time.process_time() - start
+
+
+def _emit_all(emitter: Any, name: str, arguments: dict[str, Any], count: int) -> float:
+    """Each emit gets a request of its own, as in a real call."""
+    emit = emitter.emit
+    all_arguments = [_fresh(arguments) for _ in range(count)]
+    start = time.process_time()
+    for each in all_arguments:
+        emit(name, **each)
+    return time.process_time() - start
+
+
+def _median(values: Iterable[float]) -> Median:
+    values = list(values)
+    middle = statistics.median(values)
+    spread = statistics.median(abs(value - middle) for value in values)
+    # The standard error of a median, from the median deviation, which outliers do not move.
+    return Median(middle, 1.2533 * 1.4826 * spread / math.sqrt(len(values)))
+
+
+# --- clients without a network -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def _clients(provider: Provider) -> Iterator[tuple[Any, Any, Any]]:
+    """Two clients without guard and one with, all with a stubbed network. Raises RuntimeError at the end when the
+    guard has not looked at the queue exactly once: then something else than the usual case was measured."""
+    looks: list[str] = []
+    gc.collect()  # ends what the last trio knew of the queue, and its garbage
+    with clean_surroundings():
+        session = botocore.session.Session()
+        session.register_component("credential_provider", _Credentials(provider))
+        clients = [boto3.session.Session(botocore_session=session).client("sqs", region_name=REGION) for _ in range(3)]
+        for client in clients:
+            client._endpoint.http_session.send = partial(_answer, looks)
+        guarded = guard(clients[2], Config())
+        yield clients[0], clients[1], guarded
+    if len(looks) != 1:
+        raise RuntimeError(f"the guard looked {len(looks)} times at the queue, so this was not the usual case")
+
+
+class _Credentials:
+    """A provider in botocore's sense, with temporary credentials."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    def load_credentials(self) -> Credentials:
+        if self._provider is Provider.STATIC:
+            return Credentials(**_KEYS, method="env")
+        ends = datetime.now(timezone.utc) + timedelta(hours=6)
+        return RefreshableCredentials(**_KEYS, expiry_time=ends, refresh_using=self._renew, method="assume-role")
+
+    def _renew(self) -> dict[str, str]:
+        raise RuntimeError("credentials that last for hours were renewed within minutes")
+
+
+class _Content:
+    """The body of an answer, as botocore reads it."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self) -> Iterator[bytes]:
+        yield self._content
+
+
+def _message(number: int) -> dict[str, object]:
+    return {
+        "MessageId": f"5fea7756-0ea4-451a-a703-a558b933e27{number}",
+        "ReceiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a" * 8,
+        "MD5OfBody": "fafb00f5732ab283681e124bf8747ed1",
+        "Body": _BODY,
+    }
+
+
+_ONLY_HTTPS = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:*",
+            "Resource": _QUEUE_ARN,
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    ],
+}
+_ANSWERS = {
+    b"AmazonSQS.SendMessage": {
+        "MessageId": "5fea7756-0ea4-451a-a703-a558b933e274",
+        "MD5OfMessageBody": "fafb00f5732ab283681e124bf8747ed1",
+    },
+    b"AmazonSQS.ReceiveMessage": {"Messages": [_message(number) for number in range(10)]},
+    b"AmazonSQS.GetQueueAttributes": {
+        "Attributes": {"QueueArn": _QUEUE_ARN, "SqsManagedSseEnabled": "true", "Policy": json.dumps(_ONLY_HTTPS)}
+    },
+}
+_CONTENTS = {target: json.dumps(answer).encode() for target, answer in _ANSWERS.items()}
+
+
+def _answer(looks: list[str], request: Any) -> AWSResponse:
+    target = request.headers["X-Amz-Target"]
+    if target == b"AmazonSQS.GetQueueAttributes":
+        looks.append(request.url)
+    headers = {"Content-Type": "application/x-amz-json-1.0", "x-amzn-RequestId": "df6bcdc5-8ee3-5b2d-9d1c-94a7d6f5b9e1"}
+    return AWSResponse(request.url, 200, headers, _Content(_CONTENTS[target]))
+
+
+# --- events of a real call ---------------------------------------------------------------------------------------
+
+
+def _record(client: Any) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The full name and the arguments of each event of one call, as they were before any handler."""
+    recorded: dict[str, tuple[str, dict[str, Any]]] = {}
+    client.send_message(QueueUrl=QUEUE_URL, MessageBody=_BODY)  # the guard's first look is not the usual case
+
+    def recorder(event: str) -> Callable[..., None]:
+        def record(event_name: str, **arguments: Any) -> None:
+            recorded[event] = (event_name, _fresh(arguments))
+
+        return record
+
+    recorders = {event: recorder(event) for event in _HANDLED}
+    for event, record in recorders.items():
+        client.meta.events.register_first(event, record)
+    client.send_message(QueueUrl=QUEUE_URL, MessageBody=_BODY)
+    for event, record in recorders.items():
+        client.meta.events.unregister(event, record)
+    return recorded
+
+
+def _fresh(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same arguments with a request that no handler has marked."""
+    if "request" not in arguments:
+        return arguments
+    request = copy.copy(arguments["request"])
+    if getattr(request, "context", None) is not None:
+        request.context = dict(request.context)
+    return arguments | {"request": request}

@@ -1,0 +1,43 @@
+"""Guards a client at its first request, so that importing and making clients costs no more than with boto3.
+
+Only for clients about which nobody has said anything: a configuration is read, and its mistakes told, at once.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Any
+
+__all__ = ["guard_at_first_use"]
+
+
+def guard_at_first_use(client: Any) -> None:
+    """Subscribe to the two events that every request passes; the first one brings the guard itself."""
+    subscriber = _Subscriber(client)
+    client.meta.events.register_last("before-sign", subscriber.before_sign)
+    client.meta.events.register_last("before-send", subscriber.before_send)
+
+
+class _Subscriber:
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._hooks: Any = None
+        self._lock = Lock()
+
+    def before_sign(self, **event: Any) -> None:
+        self._arm().before_sign(**event)
+
+    def before_send(self, **event: Any) -> None:
+        self._arm().before_send(**event)
+
+    def _arm(self) -> Any:
+        """Put the guard in the place of this subscriber. What is under way here is still handed on to it."""
+        with self._lock:
+            if self._hooks is None:
+                from safe_sqs.hooks import subscribe
+
+                self._hooks = subscribe(self._client)
+                events = self._client.meta.events
+                events.unregister("before-sign", self.before_sign)
+                events.unregister("before-send", self.before_send)
+            return self._hooks
