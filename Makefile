@@ -3,36 +3,67 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 VERSIONS := 3.10 3.11 3.12 3.13 3.14
+SOURCES := setup.cfg pyproject.toml README.md $(shell find safe_sqs -type f -not -name '*.pyc')
+# What the oldest versions are tried with in `make test`; `make oldest` runs everything.
+SHORT := tests/test_smoke.py tests/test_transport.py tests/test_drop_in.py tests/test_lookups.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check wheel oldest matrix bench docs clean
+.PHONY: help demo test check oldest matrix bench docs clean
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
-
-# The built wheel is what gets installed, so that the demo and the tests run what users get.
-$(VENV)/.installed: setup.cfg pyproject.toml README.md $(shell find safe_sqs -type f -not -name '*.pyc') | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --upgrade pip build
-	rm -rf build dist
-	$(BIN)/python -m build --wheel --outdir dist . > /dev/null
-	$(BIN)/python -m pip install --quiet "safe_sqs[test] @ file://$$(ls $(CURDIR)/dist/*.whl)"
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
-	touch $@
-
-demo: $(VENV)/.installed ## guarded producers and consumers against an emulator over real TLS
+demo: $(VENV)/.installed ## guarded producers and consumers against an emulator over real TLS, and what is refused
 	$(BIN)/safe-sqs demo
 
-test: check ## all tests and checks
-	$(BIN)/pytest -n auto --cov --cov-report= 
+test: check ## all tests and checks, on the built wheel; the short form of `make oldest` too
+	$(BIN)/pytest -n auto --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100 --include='*/safe_sqs/policy/*,*/safe_sqs/rules/*,*/safe_sqs/judge.py'
+	$(MAKE) oldest TESTS="$(SHORT)"
 
-check: $(VENV)/.installed
+check: $(VENV)/.installed ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+oldest: $(VENV)-oldest/.installed ## the tests with the oldest versions that setup.cfg allows
+	$(VENV)-oldest/bin/pytest -n auto $(TESTS)
+
+matrix: ## the tests on every supported Python that is installed
+	@for version in $(VERSIONS); do \
+	  command -v python$$version > /dev/null || { echo "Python $$version is not installed, left out"; continue; }; \
+	  python$$version --version > /dev/null 2>&1 || { echo "Python $$version does not start, left out"; continue; }; \
+	  echo "Python $$version"; \
+	  $(MAKE) --no-print-directory PYTHON=python$$version VENV=.venv-$$version suite || exit 1; \
+	done
+
+.PHONY: suite
+suite: $(VENV)/.installed
+	$(BIN)/pytest -n auto
+
+bench: $(VENV)/.installed ## what the guard costs, against raw boto3
+	$(BIN)/python benchmarks/overhead.py
+
 clean: ## remove what the other targets made
 	rm -rf .venv* build dist site *.egg-info .coverage*
+
+# The built wheel is what gets installed, so that the demo and the tests run what users get.
+dist/.built: $(SOURCES)
+	$(PYTHON) -m venv .venv-build
+	.venv-build/bin/python -m pip install --quiet --upgrade build
+	rm -rf build dist
+	.venv-build/bin/python -m build --wheel --outdir dist . > /dev/null
+	touch $@
+
+$(VENV)/.installed: dist/.built
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "safe_sqs[test] @ file://$$(ls $(CURDIR)/dist/*.whl)"
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+	touch $@
+
+$(VENV)-oldest/.installed: dist/.built tests/oldest.txt
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt \
+	  "safe_sqs[test] @ file://$$(ls $(CURDIR)/dist/*.whl)"
+	$(VENV)-oldest/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+	touch $@

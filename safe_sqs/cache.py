@@ -128,10 +128,13 @@ class VerdictCache:
         return entry
 
     def abandon(self, queue: bytes, flight: Flight, error: BaseException) -> None:
-        """End a flight whose leader failed; those who wait get the error."""
+        """End a flight whose leader failed; those who wait get the error. A verdict that is still good stays."""
         with self._lock:
             if self._flights.get(queue) is flight:
                 del self._flights[queue]
+                living = self._living(queue)
+                if living is not None:
+                    self._store(queue, self._postpone(living))
         flight.set_exception(error)
 
     def drop(self, queue: bytes) -> None:

@@ -8,8 +8,8 @@ import json
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from safe_sqs.facts import Answer, Ask, ask_attributes, complete
-from safe_sqs.model import Facts, Queue, Unreadable
+from safe_sqs.facts import Answer, ask_attributes, complete
+from safe_sqs.model import Ask, Facts, Queue, Unreadable
 
 __all__ = ["look_at_change", "touches"]
 

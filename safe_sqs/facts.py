@@ -85,8 +85,8 @@ def _look_at_dead_letter(
 
 def _facts(queue: Queue, answer: Answer) -> Facts | Unreadable:
     if isinstance(answer, Unreadable):
-        return answer._replace(permission=answer.permission and _GET_ATTRIBUTES, subject=queue.arn or queue.url)
-    garbled = Unreadable(_GARBLED, "", queue.arn or queue.url)
+        return answer._replace(permission=answer.permission and _GET_ATTRIBUTES, subject=queue.arn or queue.shown)
+    garbled = Unreadable(_GARBLED, "", queue.arn or queue.shown)
     attributes = answer.get("Attributes")
     if not isinstance(attributes, Mapping) or not all(isinstance(value, str) for value in attributes.values()):
         return garbled

@@ -28,11 +28,21 @@ from safe_sqs.cache import Clock, Entry, Flight
 from safe_sqs.config import Config
 from safe_sqs.decisions import Guard, Scope
 from safe_sqs.errors import RefusedError, refusal
-from safe_sqs.judge import unreadable_request
-from safe_sqs.model import Ask, Finding, Mode, Queue, Unreadable, Verdict
+from safe_sqs.judge import inside_a_look, unreadable_request
+from safe_sqs.model import Ask, Finding, Mode, Queue, Unreadable, Verdict, without_secrets
 from safe_sqs.operations import CHANGES, OPERATIONS
+from safe_sqs.rules import ALL_RULES
 from safe_sqs.way_out import MARK, WayOut
-from safe_sqs.wire import QUEUE_URL, key_client, key_of, parameters_in_body, partitions, queue_in_body, url_of
+from safe_sqs.wire import (
+    QUEUE_URL,
+    key_client,
+    key_of,
+    parameters_in_body,
+    partitions,
+    queue_in_body,
+    shown_url,
+    url_of,
+)
 
 __all__ = ["Hooks", "guard", "subscribe"]
 
@@ -71,7 +81,25 @@ def subscribe(client: Any, config: Config | None = None, clock: Clock | None = N
     """Guard a client, without a look at any queue. Raises ConfigError."""
     hooks = Hooks(client, config or Config(), clock or Clock())
     hooks.subscribe()
+    _tell_if_loose(hooks.config)
     return hooks
+
+
+_told_loose: set[Config] = set()
+
+
+def _tell_if_loose(config: Config) -> None:
+    """Say once in a process that a configuration refuses less than the profile `baseline` does."""
+    loose = [
+        f"{rule.name} is {config.mode(rule.name).value}"
+        for rule in ALL_RULES
+        if rule.baseline is Mode.ENFORCE and config.mode(rule.name) is not Mode.ENFORCE
+    ]
+    if config.loopback_is_safe:
+        loose.append("plain HTTP and made-up credentials pass to loopback addresses")
+    if loose and config not in _told_loose:
+        _told_loose.add(config)
+        events.emit(events.Noticed("loosened", f"safe_sqs is set to refuse less than usual: {', '.join(loose)}"))
 
 
 class Hooks:
@@ -79,6 +107,7 @@ class Hooks:
 
     def __init__(self, client: Any, config: Config, clock: Clock) -> None:
         meta = client.meta
+        self.config = config
         self._client = client
         self._clock = clock
         self._guard = Guard(Scope(meta.endpoint_url, meta.region_name or "", config), partitions(), clock)
@@ -102,18 +131,19 @@ class Hooks:
             if self._guard.judge_operation(operation).refusals:
                 handlers[f"before-parameter-build.sqs.{operation}"] = self._refuse_operation
         for event, handler in handlers.items():
-            name = ("safe_sqs", event, self._guard.config, self._clock)
+            name = ("safe_sqs", event, self.config, self._clock)
             self._client.meta.events.register_last(event, handler, unique_id=name)
 
     def verify_queues(self) -> None:
         """Judge the queues that the configuration names. Raises one RefusedError for all that are not fit for use."""
         findings: list[Finding] = []
         bad: list[str] = []
-        for url in self._guard.config.verify_queues:
+        for url in self.config.verify_queues:
             entry = self._entry("the check at start", key_of(url))
             if not entry.passes:
-                bad.append(url)
-                findings += [each._replace(found=f"{url}: {each.found}") for each in entry.verdict.refusals]
+                shown = without_secrets(url)
+                bad.append(shown)
+                findings += [each._replace(found=f"{shown}: {each.found}") for each in entry.verdict.refusals]
         if findings:
             self._refuse(tuple(findings), "the check at start", ", ".join(bad))
 
@@ -187,13 +217,14 @@ class Hooks:
         """Judge the way out of a request, then the call in it. Raises RefusedError."""
         key = queue_in_body(request.data)
         request.context[MARK] = key
-        url = url_of(key)
-        self._way_out.judge_unsigned(request, signature_version, request_signer, operation)
-        findings = self._findings_of_operation(operation, url)
+        url = shown_url(key)
+        findings = self._way_out.findings_before_signature(request, signature_version, request_signer, operation)
+        is_safe = not findings  # over a bad way out the queue cannot be looked at
+        findings += self._findings_of_operation(operation, url)
         try:
-            if self._guard.needs_queue(operation):
+            if is_safe and self._guard.needs_queue(operation):
                 findings += self._findings_of_queue(operation, key)
-            elif operation in CHANGES:
+            elif is_safe and operation in CHANGES:
                 findings += self._findings_of_change(operation, request.data, url)
         except RefusedError as refused:  # the guard's own look at the queue was refused
             findings += refused.findings
@@ -201,8 +232,9 @@ class Hooks:
             self._refuse(findings, operation, url)
 
     def _refuse_operation(self, params: Any, model: Any, **_: Any) -> None:
-        url = params.get("QueueUrl", "")
-        self._refuse(self._guard.judge_operation(model.name).refusals, model.name, url if type(url) is str else "")
+        url = params.get("QueueUrl")
+        shown = without_secrets(url) if isinstance(url, str) else ""
+        self._refuse(self._guard.judge_operation(model.name).refusals, model.name, shown)
 
     def _findings_of_operation(self, operation: str, url: str) -> tuple[Finding, ...]:
         verdict = self._guard.judge_operation(operation)
@@ -234,25 +266,30 @@ class Hooks:
                 assert entry is not None
                 return entry
             if leads:
-                return self._look_at(operation, key, flight)
+                return self._look_at(operation, key, flight, entry)
+            if _asking.get():  # waiting from within a look at a queue could wait for ourselves
+                raise refusal((inside_a_look(),), operation, shown_url(key))
             error = flight.exception()
             if error is None:
                 return flight.result()
             if isinstance(error, RefusedError):
-                raise refusal(error.findings, operation, url_of(key))
+                raise refusal(error.findings, operation, shown_url(key))
             # Whoever was fetching was interrupted or lacks credentials; that is theirs, so ask anew.
 
-    def _look_at(self, operation: str, key: bytes, flight: Flight) -> Entry:
+    def _look_at(self, operation: str, key: bytes, flight: Flight, living: Entry | None) -> Entry:
+        """Fetch and judge. When that fails, a verdict that is still good (`living`) stands."""
         queue = self._guard.queue(url_of(key))
         try:
             facts = self._run(self._guard.look_at(queue))
             verdict, at_most = self._guard.judge(queue, facts)
         except BaseException as error:
             self._cache.abandon(key, flight, error)
+            if living is not None and living.passes and isinstance(error, Exception):
+                return living
             raise
         entry = self._cache.settle(key, flight, verdict, at_most)
-        _warn(verdict, operation, queue.url)
-        events.emit(events.LookedUp(queue.url, _outcome(verdict)))
+        _warn(verdict, operation, queue.shown)
+        events.emit(events.LookedUp(queue.shown, _outcome(verdict)))
         self._notice(queue)
         return entry
 
@@ -261,7 +298,7 @@ class Hooks:
         region = (match["region"] or match["legacy"]) if match else queue.region
         if region != queue.region:
             text = f"the queue URL names the region {region}, but the client sends to {queue.region}"
-            events.emit(events.Noticed("queue-region", text, queue.url))
+            events.emit(events.Noticed("queue-region", text, queue.shown))
 
     # --- look-ups ----------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ __all__ = [
     "QUEUE_ATTRIBUTES",
     "REQUEST_BODY",
     "attributes_needed",
+    "inside_a_look",
     "judge_call",
     "judge_change",
     "judge_connection",
@@ -80,15 +81,26 @@ def judge_change(before: Facts, after: Facts, config: Config, today: date) -> Ve
 
 def unreadable_request() -> Finding:
     """The finding for a request that nobody approved and that cannot be read."""
-    return Finding(
-        rule=REQUEST_BODY,
-        mode=Mode.ENFORCE,
+    return _cannot_tell(
+        REQUEST_BODY,
         found="the body of the request is not the JSON that SQS speaks, so its queue is not known",
         expected="a request of botocore's SQS client, with its body as botocore wrote it",
-        next_step="make the request with a client of boto3 1.34 or newer, and remove what rewrites its body",
-        practice=None,
-        unverifiable=True,
+        next_step="make the request with a client of boto3 1.35 or newer, and remove what rewrites its body",
     )
+
+
+def inside_a_look() -> Finding:
+    """The finding for a call that was made by a handler while the guard was looking at the same queue."""
+    return _cannot_tell(
+        QUEUE_ATTRIBUTES,
+        found="the call was made from within the guard's own look at the queue",
+        expected="no use of the queue by handlers of GetQueueAttributes, nor by a log handler during that call",
+        next_step="let the log handler that sends to this queue leave out what botocore and urllib3 log",
+    )
+
+
+def _cannot_tell(rule: str, found: str, expected: str, next_step: str) -> Finding:
+    return Finding(rule, Mode.ENFORCE, found, expected, next_step, practice=None, unverifiable=True)
 
 
 def attributes_needed(config: Config) -> frozenset[str]:
@@ -158,15 +170,13 @@ def _soften(finding: Finding, queue: Queue, config: Config) -> Finding:
 
 def _unreadable(facts: Unreadable, queue: Queue, config: Config) -> Finding:
     waiting = [rule.name for rule in ALL_RULES if rule.subject is Subject.QUEUE and _is_enforced(rule, config)]
-    return Finding(
-        rule=QUEUE_ATTRIBUTES,
-        mode=config.mode_when_unverifiable(queue.arn) if waiting else Mode.WARN,
+    finding = _cannot_tell(
+        QUEUE_ATTRIBUTES,
         found=f"the queue's attributes could not be read: {facts.code}",
         expected=f"an answer, for {', '.join(waiting) or 'the rules that warn'}",
         next_step=_next_step(facts),
-        practice=None,
-        unverifiable=True,
     )
+    return finding._replace(mode=config.mode_when_unverifiable(queue.arn) if waiting else Mode.WARN)
 
 
 def _is_enforced(rule: Rule, config: Config) -> bool:

@@ -31,6 +31,7 @@ __all__ = [
     "Subject",
     "Unreadable",
     "Verdict",
+    "without_secrets",
 ]
 
 
@@ -99,6 +100,19 @@ class Queue(NamedTuple):
         if not self.name:
             return ""
         return f"arn:{self.partition}:sqs:{self.region}:{self.account}:{self.name}"
+
+    @property
+    def shown(self) -> str:
+        """The URL for a person to see."""
+        return without_secrets(self.url)
+
+
+def without_secrets(url: str) -> str:
+    """A URL without what may be secret in it: user information, query and fragment."""
+    url = url.partition("?")[0].partition("#")[0]
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}" if separator else url
 
 
 class Call(NamedTuple):

@@ -13,7 +13,7 @@ __all__ = ["FILE_VARIABLE", "ORGANISATION_FILES", "PREFIX", "any_said", "organis
 PREFIX = "SAFE_SQS_"
 FILE_VARIABLE = "SAFE_SQS_CONFIG"
 
-ORGANISATION_FILES = ("/etc/safe-sqs/organisation.toml", "/opt/safe-sqs/organisation.toml")
+ORGANISATION_FILES = (Path("/etc/safe-sqs/organisation.toml"), Path("/opt/safe-sqs/organisation.toml"))
 """Where a platform team ships the floor: in a machine image or container, and in a Lambda layer."""
 
 
@@ -31,14 +31,12 @@ def user_file() -> Path | None:
     named = os.environ.get(FILE_VARIABLE)
     if named is not None:
         return Path(named)
-    if os.path.isfile("safe-sqs.toml"):
-        return Path("safe-sqs.toml")
-    if os.path.isfile("pyproject.toml"):
-        path = Path("pyproject.toml")
-        return path if b"safe-sqs" in path.read_bytes() else None
-    return None
+    own, shared = Path("safe-sqs.toml"), Path("pyproject.toml")
+    if own.is_file():
+        return own
+    return shared if shared.is_file() and b"safe-sqs" in shared.read_bytes() else None
 
 
 def organisation_files() -> tuple[Path, ...]:
     """The files of the organisation that exist; each of them is a floor."""
-    return tuple(Path(path) for path in ORGANISATION_FILES if os.path.exists(path))
+    return tuple(path for path in ORGANISATION_FILES if path.exists())

@@ -19,7 +19,7 @@ from safe_sqs.wire import (
     identity_of,
     key_in_header,
     queue_in_body,
-    url_of,
+    shown_url,
 )
 
 __all__ = ["MARK", "WayOut"]
@@ -103,30 +103,41 @@ class WayOut:
     def judge_unsigned(
         self, request: Any, signature_version: Any, request_signer: Any, operation_name: str, **_: Any
     ) -> None:
-        """Judge a request before it is signed. Raises RefusedError."""
+        """Judge a request before it is signed, as a subscriber to `before-sign`. Raises RefusedError."""
+        findings = self.findings_before_signature(request, signature_version, request_signer, operation_name)
+        if findings:
+            self._refuse(findings, operation_name, "")
+
+    def findings_before_signature(
+        self, request: Any, signature_version: Any, request_signer: Any, operation: str
+    ) -> tuple[Finding, ...]:
+        """What refuses a request that is about to be signed; when nothing does, its way is approved."""
         override = request.context.get("signing", {}).get("request_credentials")
         credentials = override or request_signer._credentials
         identity = identity_of(credentials, signature_version)
-        self._judge(request.url, identity, operation_name, url_of(queue_in_body(request.data)))
-        if override is None:
+        refusals = self._refusals(request.url, identity, operation, shown_url(queue_in_body(request.data)))
+        if override is None and not refusals:
             self._approve(request.url, signature_version, credentials, _UNKNOWN)
+        return refusals
 
     def _judge_signed(self, request: Any, operation: str) -> None:
         credentials = self._client._request_signer._credentials
         identity = identity_in_header(request.headers, credentials)
-        self._judge(request.url, identity, operation, url_of(queue_in_body(request.body)))
+        queue = shown_url(queue_in_body(request.body))
+        refusals = self._refusals(request.url, identity, operation, queue)
+        if refusals:
+            self._refuse(refusals, operation, queue)
         key = key_in_header(request.headers)
         start = SIGNATURE_START + key + b"/" if key else _UNKNOWN
         self._approve(request.url, self.approved.signature_version, credentials, start)
 
-    def _judge(self, url: str, identity: Identity, operation: str, queue: str) -> None:
+    def _refusals(self, url: str, identity: Identity, operation: str, queue: str) -> tuple[Finding, ...]:
         connection = describe(
             self._client, url, identity, self._service, with_addresses=self._guard.asks_for_addresses()
         )
         verdict = self._guard.judge_connection(connection)
         self._warn_once(connection, verdict.findings, operation, queue)
-        if verdict.refusals:
-            self._refuse(verdict.refusals, operation, queue)
+        return verdict.refusals
 
     def _approve(self, url: str, signature_version: Any, credentials: Any, signature_start: bytes) -> None:
         guard, session = self._guard, self._client._endpoint.http_session

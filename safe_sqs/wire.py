@@ -20,7 +20,7 @@ from botocore.session import Session
 
 from safe_sqs.config import running_in_lambda
 from safe_sqs.hosts import is_aws_host, parse_endpoint
-from safe_sqs.model import Connection, Identity, IdentityKind, Partition
+from safe_sqs.model import Connection, Identity, IdentityKind, Partition, without_secrets
 
 __all__ = [
     "QUEUE_URL",
@@ -34,6 +34,7 @@ __all__ = [
     "parameters_in_body",
     "partitions",
     "queue_in_body",
+    "shown_url",
     "url_of",
 ]
 
@@ -171,6 +172,11 @@ def queue_in_body(body: Any) -> bytes:
 def key_of(url: str) -> bytes:
     """How a JSON body writes a queue URL, without the quotation marks."""
     return json.dumps(url).encode()[1:-1]
+
+
+def shown_url(key: bytes) -> str:
+    """The same for a person to see: without user information and query, which may be secret."""
+    return without_secrets(url_of(key))
 
 
 def url_of(key: bytes) -> str:

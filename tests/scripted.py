@@ -1,4 +1,4 @@
-"""A small TLS server that speaks as much of the SQS and KMS protocols as a test scripts, and counts what it is asked."""
+"""A small TLS server that says what a test scripts, in the protocol of SQS and KMS, and remembers what it was asked."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Asked(NamedTuple):
 
     @property
     def queue(self) -> str:
-        """The URL of the queue that the request names."""
-        return str(self.parameters["QueueUrl"])
+        """The URL of the queue that the request names, or ""."""
+        return str(self.parameters.get("QueueUrl", ""))
 
 
 class Answer(NamedTuple):
@@ -114,9 +114,7 @@ class Server(ThreadingHTTPServer):
     def count(self, operation: str = "GetQueueAttributes", queue: str = "") -> int:
         """How often an operation was asked for, for one queue or for all."""
         with self._lock:
-            return sum(
-                each.operation == operation and queue in ("", each.parameters.get("QueueUrl")) for each in self.asked
-            )
+            return len([1 for each in self.asked if each.operation == operation and queue in ("", each.queue)])
 
     def settings(self, **arguments: Any) -> dict[str, Any]:
         """The arguments with which boto3 makes a client for this server."""
@@ -125,7 +123,7 @@ class Server(ThreadingHTTPServer):
 
     def raw(self, **arguments: Any) -> Any:
         """An SQS client of boto3 that is not guarded. It never retries unless told."""
-        return boto3.session.Session().client("sqs", **self.settings(**arguments))
+        return _session().client("sqs", **self.settings(**arguments))
 
     def config(self, **settings: Any) -> Config:
         """A configuration that trusts this server."""
@@ -160,8 +158,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         pass
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """One for all, because most of the time that a client takes is spent on a session's reading of botocore's data."""
+    return boto3.session.Session()
 
 
 @cache

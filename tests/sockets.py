@@ -114,15 +114,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.body)
 
-    do_GET = do_POST = do_PUT = do_CONNECT = do
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):  # the method of the request
+            return self.do
+        raise AttributeError(name)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         """Nothing."""
 
 
 @contextmanager
 def listening(
-    answer: Callable[[Request], Answer] = lambda request: Answer(), context: ssl.SSLContext | None = None
+    answer: Callable[[Request], Answer] = lambda _: Answer(), context: ssl.SSLContext | None = None
 ) -> Iterator[Listener]:
     """A server in a thread of its own: plain HTTP, or TLS when there is a context."""
     with Listener(answer, context) as server:
@@ -158,9 +161,7 @@ def record_signatures(monkeypatch: pytest.MonkeyPatch) -> list[Signature]:
         return Recording
 
     for version in ("v4", "v4-query"):
-        monkeypatch.setitem(
-            botocore.auth.AUTH_TYPE_MAPS, version, recording(botocore.auth.AUTH_TYPE_MAPS[version])
-        )
+        monkeypatch.setitem(botocore.auth.AUTH_TYPE_MAPS, version, recording(botocore.auth.AUTH_TYPE_MAPS[version]))
     return made
 
 

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from safe_sqs.patterns import has_wildcard, matches
@@ -27,6 +27,8 @@ OWN, FOREIGN, PARTNER = "111122223333", "444455556666", "777788889999"
 QUEUE = f"arn:aws:sqs:us-east-1:{OWN}:orders"
 ROLE = {"AWS": f"arn:aws:iam::{OWN}:role/app"}
 TOPIC = f"arn:aws:sns:us-east-1:{OWN}:topic"
+
+law = settings(derandomize=True, deadline=None, max_examples=60)
 
 
 def statement(**elements: Any) -> dict[str, Any]:
@@ -247,9 +249,7 @@ def test_a_policy_error_pickles():
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)  # fmt: skip
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
 TEXTS = st.sampled_from(["*", "", "Allow", "Deny", OWN, QUEUE, "sqs:*", "2012-10-17", "${aws:x}"])
@@ -274,6 +274,7 @@ LOOSE_POLICY = st.fixed_dictionaries(
 )
 
 
+@law
 @given(st.text() | JSON.map(json.dumps) | LOOSE_POLICY.map(json.dumps) | JSON | LOOSE_POLICY)
 @example('{"Statement": ' + "9" * 5_000 + "}")
 @example("\ud800")
@@ -295,6 +296,7 @@ def reference(pattern: str, text: str) -> bool:
     return re.fullmatch("".join(parts), text, re.DOTALL) is not None
 
 
+@law
 @given(st.text(alphabet="ab*?\n.", max_size=7), st.text(alphabet="ab*?\n.", max_size=9))
 @example("a*b*", "ab")
 @example("*ab", "aab")
@@ -303,6 +305,7 @@ def test_matching_agrees_with_a_slow_reference(pattern, text):
     assert matches(pattern, text) == reference(pattern, text)
 
 
+@law
 @given(st.text(max_size=12))
 def test_a_text_fits_itself_and_a_star(text):
     assert matches("*", text)
@@ -503,6 +506,7 @@ def test_every_public_statement_is_named_in_order():
 ALL_POLICIES = [*PUBLIC.values(), *filter(None, NOT_PUBLIC.values())]
 
 
+@law
 @given(st.sampled_from(ALL_POLICIES), st.sampled_from(ALL_POLICIES))
 def test_order_means_nothing_and_one_public_statement_is_enough(one, other):
     both = [*_statements(one), *_statements(other)]
@@ -510,12 +514,14 @@ def test_order_means_nothing_and_one_public_statement_is_enough(one, other):
     assert forward == backward == (public_access(one).found or public_access(other).found)
 
 
+@law
 @given(st.sampled_from(ALL_POLICIES))
 def test_a_deny_never_opens(document):
     added = policy(*_statements(document), *deny()["Statement"])
     assert public_access(added).found <= public_access(document).found
 
 
+@law
 @given(st.sampled_from(ALL_POLICIES))
 def test_a_narrowing_condition_closes_whatever_it_joins(document):
     narrowed = [
@@ -525,6 +531,7 @@ def test_a_narrowing_condition_closes_whatever_it_joins(document):
     assert not public_access(policy(*narrowed)).found
 
 
+@law
 @given(st.sampled_from(ALL_POLICIES))
 def test_letter_case_of_actions_operators_and_keys_means_nothing(document):
     shouted = [
@@ -614,6 +621,7 @@ def test_plain_http_is_not_denied(document):
 
 
 @pytest.mark.parametrize("key", HTTPS_ONLY)
+@law
 @given(document=st.sampled_from(ALL_POLICIES))
 def test_nothing_that_is_added_takes_the_denial_away(key, document):
     added = policy(*_statements(document), *_statements(HTTPS_ONLY[key]), *_statements(document))

@@ -28,13 +28,13 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
         yield Problem(
             found="no server-side encryption (SqsManagedSseEnabled and KmsMasterKeyId are not set)",
             expected=expected,
-            next_step=f"aws sqs set-queue-attributes --queue-url {facts.queue.url} --attributes {fix}",
+            next_step=f"aws sqs set-queue-attributes --queue-url {facts.queue.shown} --attributes {fix}",
         )
     elif not facts.kms_key and level != ANY:
         yield Problem(
             found="encryption with a key that SQS owns (SSE-SQS)",
             expected=expected,
-            next_step=f"aws sqs set-queue-attributes --queue-url {facts.queue.url} --attributes KmsMasterKeyId=KEY",
+            next_step=f"aws sqs set-queue-attributes --queue-url {facts.queue.shown} --attributes KmsMasterKeyId=KEY",
         )
     elif level == CUSTOMER_KEY:
         yield from _check_manager(facts, expected)

@@ -1,0 +1,890 @@
+"""Each rule by itself, and the judge that asks them all."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from safe_sqs import Config, Exemption, Mode, Role, judge
+from safe_sqs.judge import (
+    QUEUE_ATTRIBUTES,
+    REQUEST_BODY,
+    attributes_needed,
+    judge_call,
+    judge_change,
+    judge_connection,
+    judge_queue,
+    unreadable_request,
+)
+from safe_sqs.model import (
+    Call,
+    Connection,
+    Facts,
+    Identity,
+    IdentityKind,
+    KeyManager,
+    Practice,
+    Problem,
+    Queue,
+    Rule,
+    Subject,
+    Unreadable,
+    Verdict,
+)
+from safe_sqs.operations import OPERATIONS, ROLE_KINDS
+from safe_sqs.rules import ALL_RULES, RULES_BY_NAME
+from safe_sqs.wire import partitions
+
+OWN = "111122223333"
+QUEUE = Queue("https://sqs.us-east-1.amazonaws.com/111122223333/orders", "aws", "us-east-1", OWN, "orders")
+DEAD = Queue("https://sqs.us-east-1.amazonaws.com/111122223333/dead", "aws", "us-east-1", OWN, "dead")
+NAMELESS = Queue("https://sqs.us-east-1.amazonaws.com/", "aws", "us-east-1", "", "")
+ROLE_ARN = f"arn:aws:iam::{OWN}:role/app"
+TODAY = date(2026, 11, 24)
+QUEUE_RULES = tuple(rule for rule in ALL_RULES if rule.subject is Subject.QUEUE)
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def statement(**elements: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Principal": {"AWS": ROLE_ARN}, "Action": "sqs:SendMessage", "Resource": "*"} | elements
+
+
+def denying(**condition: Any) -> dict[str, Any]:
+    return statement(Effect="Deny", Principal="*", Action="sqs:*", Condition=condition)
+
+
+HTTPS_ONLY = denying(Bool={"aws:SecureTransport": "false"})
+VPC_ONLY = denying(StringNotEquals={"aws:SourceVpce": "vpce-1"})
+PUBLIC = statement(Principal="*")
+WIDE = statement(Action="sqs:*")
+
+RENEWED = Identity(IdentityKind.TEMPORARY, "LE01", "assume-role", renews_itself=True)
+
+
+def connection(url: str = "https://sqs.us-east-1.amazonaws.com/", **changes: Any) -> Connection:
+    """A connection that is fine under every profile, with some of it changed."""
+    fine = Connection(
+        url=url,
+        service="sqs",
+        certificates_checked=True,
+        proxied=False,
+        proxy_sees_plain_text=False,
+        identity=RENEWED,
+        partitions=partitions(),
+        addresses=("10.0.0.7",),
+    )
+    return fine._replace(**changes)
+
+
+def problems(rule: str, thing: Any, **settings: Any) -> list[Problem]:
+    return list(RULES_BY_NAME[rule].check(thing, Config(**settings)))
+
+
+def found(rule: str, thing: Any, **settings: Any) -> list[str]:
+    return [problem.found for problem in problems(rule, thing, **settings)]
+
+
+GOOD = Facts(
+    QUEUE, kms_key="alias/orders", key_manager=KeyManager.CUSTOMER, policy=policy(statement(), HTTPS_ONLY, VPC_ONLY)
+)
+"""A queue in which no rule finds anything, at any level."""
+
+
+# --- what holds for all rules ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ALL_RULES, ids=lambda rule: rule.name)
+def test_every_rule_is_described(rule):
+    module = sys.modules[rule.check.__module__]
+    assert rule.name == module.__name__.rpartition(".")[2].replace("_", "-")
+    assert module.RULE is rule
+    assert module.__doc__
+    assert module.__doc__.startswith("Danger: ")
+    assert "Source: " in module.__doc__
+    assert rule.title[0].isupper()
+    assert not rule.title.endswith(".")
+    assert isinstance(rule.practice, Practice)
+    assert rule.practice.url.startswith("https://docs.aws.amazon.com/")
+    assert rule.practice.url.endswith(f"#{rule.practice.value}")
+    assert inspect.getdoc(rule.check)
+    assert bool(rule.attributes) is (rule.subject is Subject.QUEUE)
+    assert bool(rule.strict_level) is bool(rule.levels)
+    assert not rule.levels or rule.levels.index(rule.strict_level) > 0
+
+
+def test_rule_names_are_unique_and_lead_to_their_rules():
+    assert list(RULES_BY_NAME.values()) == list(ALL_RULES)
+    assert len({rule.title for rule in ALL_RULES}) == len(ALL_RULES)
+
+
+def test_all_six_practices_have_a_rule():
+    assert {rule.practice for rule in ALL_RULES} == set(Practice)
+
+
+def test_nothing_is_found_in_what_is_fine():
+    settings = Config(
+        profile="strict", levels={"queue-encryption": "customer-key"}, vpc_endpoints=["vpce-1"], trusted_accounts=[OWN]
+    )
+    good = GOOD._replace(dead_letter=GOOD._replace(queue=DEAD))
+    assert judge_queue(good, QUEUE, settings, TODAY) == Verdict()
+    assert judge_connection(connection(), settings) == Verdict()
+    assert judge_call(Call("SendMessage", None), settings) == Verdict()
+
+
+# --- https-endpoint ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://sqs.us-east-1.amazonaws.com/", "plain HTTP to http://sqs.us-east-1.amazonaws.com"),
+        ("HTTP://sqs.us-east-1.amazonaws.com/", "plain HTTP to http://sqs.us-east-1.amazonaws.com"),
+        ("http://localhost:4566/", "plain HTTP to http://localhost:4566"),
+        ("http://sqs.us-east-1.amazonaws.com:443/", "plain HTTP to http://sqs.us-east-1.amazonaws.com:443"),
+        ("ftp://sqs.us-east-1.amazonaws.com/", "plain FTP to ftp://sqs.us-east-1.amazonaws.com:0"),
+    ],
+)
+def test_anything_but_https_is_found(url, said):
+    (problem,) = problems("https-endpoint", connection(url))
+    assert problem.found == said
+    assert problem.expected == "https://"
+    assert "AWS_ENDPOINT_URL" in problem.next_step
+
+
+@pytest.mark.parametrize("url", ["https://sqs.us-east-1.amazonaws.com/", "HTTPS://localhost:4566", "https://u:p@host/"])
+def test_https_is_fine_and_unreadable_addresses_are_left_to_endpoint_host(url):
+    assert found("https-endpoint", connection(url)) == []
+
+
+LOOPBACK = ["http://localhost:4566/", "http://127.0.0.1:4566/", "http://127.9.9.9/", "http://[::1]:4566/"]
+NOT_LOOPBACK = [
+    "http://localhost.evil.example:4566/",
+    "http://10.0.0.7:4566/",
+    "http://0.0.0.0:4566/",
+    "http://2130706433/",
+    "http://emulator:4566/",
+    "http://sqs.us-east-1.amazonaws.com/",
+]
+
+
+@pytest.mark.parametrize("url", LOOPBACK)
+def test_the_local_profile_allows_plain_http_to_a_loopback_address_but_not_through_a_proxy(url):
+    assert found("https-endpoint", connection(url), profile="local") == []
+    assert found("https-endpoint", connection(url, proxied=True), profile="local") != []
+    assert found("https-endpoint", connection(url)) != []
+
+
+@pytest.mark.parametrize("url", NOT_LOOPBACK)
+def test_the_local_profile_allows_plain_http_to_nothing_else(url):
+    assert found("https-endpoint", connection(url), profile="local") != []
+
+
+# --- tls-verification --------------------------------------------------------------------------------------------
+
+
+def test_switched_off_certificate_checks_and_a_reading_proxy_are_both_found():
+    both = connection(certificates_checked=False, proxied=True, proxy_sees_plain_text=True)
+    first, second = problems("tls-verification", both)
+    assert first.found == "certificate verification is switched off"
+    assert "proxy_use_forwarding_for_https" in second.found
+
+
+@pytest.mark.parametrize("changes", [{}, {"proxied": True}])
+def test_checked_certificates_and_a_tunnel_are_fine(changes):
+    assert found("tls-verification", connection(**changes)) == []
+
+
+@pytest.mark.parametrize("url", ["http://localhost/", "https://u:p@host/"])
+def test_without_https_there_is_nothing_to_verify(url):
+    assert found("tls-verification", connection(url, certificates_checked=False)) == []
+
+
+# --- endpoint-host -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://sqs.us-east-1.amazonaws.com/",
+        "https://SQS.us-east-1.AMAZONAWS.com/",
+        "https://sqs.us-east-1.amazonaws.com:443/",
+        "https://sqs-fips.us-gov-west-1.amazonaws.com/",
+        "https://sqs.eu-west-1.api.aws/",
+        "https://sqs.cn-north-1.amazonaws.com.cn/",
+        "https://us-west-2.queue.amazonaws.com/",
+        "https://vpce-0a1b-2c3d.sqs.us-east-1.vpce.amazonaws.com/",
+        "http://sqs.us-east-1.amazonaws.com/",
+    ],
+)
+def test_hosts_of_aws_are_fine(url):
+    assert found("endpoint-host", connection(url)) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://sqs.us-east-1.amazonaws.com.evil.example/",
+        "https://sqs.us-east-1.amazonaws.com./",
+        "https://example.com/",
+        "https://localhost:4566/",
+        "https://93.184.216.34/",
+        "https://sns.us-east-1.amazonaws.com/",
+    ],
+)
+def test_other_hosts_are_found_by_name(url):
+    (problem,) = problems("endpoint-host", connection(url))
+    host = url.removeprefix("https://").rstrip("/")
+    assert problem.found == f"the host {host}"
+    assert f'add "{host}" to trusted_endpoint_hosts' in problem.next_step
+    assert problem.expected.startswith("a host of Amazon SQS")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:pass@sqs.us-east-1.amazonaws.com/",
+        "https://sqs.us-east-1.amazonaws.com\\@evil.example/",
+        "https://sqs.us-east-1.amazonaws.com /",
+        "https://ｓqs.us-east-1.amazonaws.com/",
+        "sqs.us-east-1.amazonaws.com",
+        "",
+    ],
+)
+def test_an_address_that_can_be_read_in_two_ways_is_found_and_not_quoted(url):
+    (problem,) = problems("endpoint-host", connection(url))
+    assert "could be read in more than one way" in problem.found
+    assert not url or url not in str(problem)
+
+
+def test_another_port_of_aws_is_found():
+    assert found("endpoint-host", connection("https://sqs.us-east-1.amazonaws.com:8443/")) == [
+        "port 8443 of sqs.us-east-1.amazonaws.com"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "url", "fine"),
+    [
+        ("queue.internal", "https://queue.internal/", True),
+        ("Queue.Internal", "https://queue.internal/", True),
+        ("queue.internal", "https://queue.internal:8443/", False),
+        ("queue.internal:8443", "https://queue.internal:8443/", True),
+        ("queue.internal:8443", "https://queue.internal/", False),
+        ("queue.internal", "https://sqs.queue.internal/", False),
+        ("[::1]:4566", "https://[::1]:4566/", True),
+    ],
+)
+def test_a_trusted_host_is_trusted_with_its_port_only(trusted, url, fine):
+    assert (found("endpoint-host", connection(url), trusted_endpoint_hosts=[trusted]) == []) is fine
+
+
+@pytest.mark.parametrize("url", LOOPBACK)
+def test_the_local_profile_allows_loopback_addresses(url):
+    assert found("endpoint-host", connection(url), profile="local") == []
+    assert found("endpoint-host", connection(url)) != []
+
+
+VPC_ENDPOINT_URL = "https://vpce-0a1b-2c3d.sqs.us-east-1.vpce.amazonaws.com/"
+
+
+@pytest.mark.parametrize(
+    ("configured", "said"),
+    [
+        ([], []),
+        (["vpce-0a1b"], []),
+        (["vpce-9999", "vpce-0a1b"], []),
+        (["vpce-9999"], ["the VPC endpoint vpce-0a1b"]),
+    ],
+)
+def test_a_vpc_endpoint_is_one_of_the_configured_ones(configured, said):
+    assert found("endpoint-host", connection(VPC_ENDPOINT_URL), vpc_endpoints=configured) == said
+
+
+def test_configured_vpc_endpoints_leave_the_regional_host_to_the_policy():
+    assert found("endpoint-host", connection(), vpc_endpoints=["vpce-0a1b"]) == []
+
+
+# --- static-credentials ------------------------------------------------------------------------------------------
+
+
+def test_long_term_credentials_are_found_by_the_end_of_their_id():
+    identity = Identity(IdentityKind.LONG_TERM, "LE02", "shared-credentials-file")
+    (problem,) = problems("static-credentials", connection(identity=identity))
+    assert problem.found == (
+        "long-term credentials: the access key that ends in LE02 of the provider 'shared-credentials-file'"
+    )
+    assert "IAM role" in problem.next_step
+
+
+def test_an_unsigned_request_is_found():
+    (problem,) = problems("static-credentials", connection(identity=Identity(IdentityKind.UNSIGNED)))
+    assert problem.found == "a request without a Signature Version 4 signature"
+
+
+STATIC_TEMPORARY = Identity(IdentityKind.TEMPORARY, "LE01", "", renews_itself=False)
+
+
+def test_temporary_credentials_that_nothing_renews_are_found_at_the_higher_level_only():
+    assert found("static-credentials", connection(identity=STATIC_TEMPORARY)) == []
+    assert found("static-credentials", connection(identity=STATIC_TEMPORARY), profile="strict") == [
+        "temporary credentials that nothing renews: the access key that ends in LE01"
+    ]
+    assert found("static-credentials", connection(identity=RENEWED), profile="strict") == []
+
+
+def test_without_credentials_the_error_is_left_to_botocore():
+    assert found("static-credentials", connection(identity=Identity(IdentityKind.ABSENT))) == []
+
+
+LONG_TERM = Identity(IdentityKind.LONG_TERM, "LE02", "env")
+
+
+@pytest.mark.parametrize("url", [*LOOPBACK, "https://localhost:4566/"])
+def test_the_local_profile_allows_made_up_credentials_to_a_loopback_address_but_not_through_a_proxy(url):
+    assert found("static-credentials", connection(url, identity=LONG_TERM), profile="local") == []
+    assert found("static-credentials", connection(url, identity=LONG_TERM, proxied=True), profile="local") != []
+    assert found("static-credentials", connection(url, identity=LONG_TERM)) != []
+
+
+@pytest.mark.parametrize("url", [*NOT_LOOPBACK, "https://u:p@localhost/"])
+def test_the_local_profile_allows_made_up_credentials_to_nothing_else(url):
+    assert found("static-credentials", connection(url, identity=LONG_TERM), profile="local") != []
+
+
+# --- vpc-route ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("addresses", [("10.0.0.7",), ("172.31.0.1", "192.168.0.1"), ("fd00::7",), ("fe80::1%eth0",)])
+def test_private_addresses_are_a_way_through_a_vpc(addresses):
+    assert found("vpc-route", connection(addresses=addresses)) == []
+
+
+@pytest.mark.parametrize(
+    ("addresses", "public"),
+    [
+        (("52.46.0.1",), "52.46.0.1"),
+        (("10.0.0.7", "52.46.0.1"), "52.46.0.1"),
+        (("10.0.0.7", "2a05:d000::1"), "2a05:d000::1"),
+        (("::ffff:8.8.8.8",), "::ffff:8.8.8.8"),
+        (("no address",), "no address"),
+    ],
+)
+def test_one_public_address_is_enough(addresses, public):
+    (problem,) = problems("vpc-route", connection(addresses=addresses))
+    assert problem.found == f"the endpoint resolves to the public address {public}"
+    assert not problem.unverifiable
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"addresses": ()}, "does not resolve"),
+        ({"addresses": None}, "does not resolve"),
+        ({"proxied": True}, "a proxy that resolves the endpoint's name"),
+    ],
+)
+def test_a_way_that_cannot_be_known_is_unverifiable(changes, said):
+    (problem,) = problems("vpc-route", connection(**changes))
+    assert said in problem.found
+    assert problem.unverifiable
+
+
+# --- role-operations ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("role", Role)
+def test_a_role_does_what_it_needs_and_nothing_else(role, operation):
+    allowed = OPERATIONS[operation] in ROLE_KINDS[role]
+    assert (problems("role-operations", Call(operation, role)) == []) is allowed
+
+
+@pytest.mark.parametrize("operation", [*OPERATIONS, "SomethingNew"])
+def test_a_client_without_a_role_does_everything(operation):
+    assert problems("role-operations", Call(operation, None)) == []
+
+
+def test_the_finding_names_the_operation_and_the_role():
+    (problem,) = problems("role-operations", Call("ReceiveMessage", Role.PRODUCER))
+    assert problem.found == "ReceiveMessage by a client whose role is producer"
+    assert problem.expected == "only what a producer needs"
+    assert "ReceiveMessage" in problem.next_step
+
+
+# --- queue-encryption --------------------------------------------------------------------------------------------
+
+NO_SSE = Facts(QUEUE)
+SSE_SQS = Facts(QUEUE, sse_sqs=True)
+SSE_KMS = Facts(QUEUE, kms_key="alias/orders")
+AWS_KEY = Facts(QUEUE, kms_key="alias/aws/sqs", key_manager=KeyManager.AWS)
+CUSTOMER_KEY = Facts(QUEUE, kms_key="alias/orders", key_manager=KeyManager.CUSTOMER)
+NOT_ALLOWED = Unreadable("AccessDeniedException", "kms:DescribeKey", "alias/orders")
+
+
+@pytest.mark.parametrize(
+    ("facts", "level", "said"),
+    [
+        (NO_SSE, "any", "no server-side encryption"),
+        (NO_SSE, "kms", "no server-side encryption"),
+        (NO_SSE, "customer-key", "no server-side encryption"),
+        (SSE_SQS, "any", None),
+        (SSE_SQS, "kms", "a key that SQS owns"),
+        (SSE_SQS, "customer-key", "a key that SQS owns"),
+        (SSE_KMS, "any", None),
+        (SSE_KMS, "kms", None),
+        (AWS_KEY, "kms", None),
+        (AWS_KEY, "customer-key", "the key alias/aws/sqs, which AWS manages"),
+        (CUSTOMER_KEY, "customer-key", None),
+        (CUSTOMER_KEY._replace(sse_sqs=True), "customer-key", None),
+        (SSE_KMS, "customer-key", "not known who manages the key alias/orders (nobody asked)"),
+        (SSE_KMS._replace(key_manager=NOT_ALLOWED), "customer-key", "alias/orders (AccessDeniedException)"),
+        (SSE_KMS._replace(key_manager=NOT_ALLOWED), "kms", None),
+    ],
+)
+def test_the_queue_is_encrypted_as_the_level_asks(facts, level, said):
+    all_found = found("queue-encryption", facts, levels={"queue-encryption": level})
+    assert (len(all_found) == 1 and said in all_found[0]) if said else all_found == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "level", "step"),
+    [
+        (NO_SSE, "any", f"--queue-url {QUEUE.url} --attributes SqsManagedSseEnabled=true"),
+        (NO_SSE, "kms", f"--queue-url {QUEUE.url} --attributes KmsMasterKeyId=KEY"),
+        (SSE_SQS, "kms", f"--queue-url {QUEUE.url} --attributes KmsMasterKeyId=KEY"),
+        (AWS_KEY, "customer-key", "create a KMS key"),
+        (SSE_KMS._replace(key_manager=NOT_ALLOWED), "customer-key", "allow kms:DescribeKey"),
+    ],
+)
+def test_the_next_step_mends_the_encryption(facts, level, step):
+    (problem,) = problems("queue-encryption", facts, levels={"queue-encryption": level})
+    assert step in problem.next_step
+
+
+def test_only_an_unknown_manager_is_unverifiable():
+    level = {"levels": {"queue-encryption": "customer-key"}}
+    states = [NO_SSE, SSE_SQS, AWS_KEY, SSE_KMS, SSE_KMS._replace(key_manager=NOT_ALLOWED)]
+    assert [problems("queue-encryption", facts, **level)[0].unverifiable for facts in states] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
+# --- the policy rules --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["public-access", "least-privilege"])
+def test_no_policy_grants_nothing(rule):
+    assert found(rule, Facts(QUEUE)) == []
+
+
+def test_every_public_statement_is_a_problem_of_its_own():
+    facts = Facts(QUEUE, policy=policy({**PUBLIC, "Sid": "everyone"}, statement(), PUBLIC))
+    assert found("public-access", facts) == [
+        "the queue's policy lets anyone in: statement 'everyone'",
+        "the queue's policy lets anyone in: statement number 3",
+    ]
+
+
+def test_every_wide_statement_is_a_problem_of_its_own():
+    facts = Facts(QUEUE, policy=policy({**WIDE, "Sid": "all"}, statement(), WIDE))
+    assert found("least-privilege", facts) == [
+        "the queue's policy grants more than one role needs: statement 'all'",
+        "the queue's policy grants more than one role needs: statement number 3",
+    ]
+
+
+def test_an_account_that_is_not_trusted_is_more_than_a_role_needs():
+    facts = Facts(QUEUE, policy=policy(statement(Principal={"AWS": "444455556666"})))
+    assert found("least-privilege", facts) == []
+    assert len(found("least-privilege", facts, trusted_accounts=["777788889999"])) == 1
+    assert found("least-privilege", facts, trusted_accounts=["444455556666"]) == []
+
+
+@pytest.mark.parametrize("rule", ["tls-only-policy", "vpc-only-policy"])
+def test_a_queue_without_a_policy_denies_nothing(rule):
+    (problem,) = problems(rule, Facts(QUEUE))
+    assert QUEUE.arn in problem.next_step
+
+
+@pytest.mark.parametrize("rule", ["tls-only-policy", "vpc-only-policy"])
+def test_the_statement_that_the_next_step_proposes_is_one_that_satisfies_the_rule(rule):
+    (problem,) = problems(rule, Facts(QUEUE))
+    proposed = (
+        problem.next_step.removeprefix("add ").removesuffix(" to the policy").replace("VPC_ENDPOINT_ID", "vpce-1")
+    )
+    assert found(rule, Facts(QUEUE, policy=policy(json.loads(proposed)))) == []
+
+
+@pytest.mark.parametrize("rule", ["tls-only-policy", "vpc-only-policy"])
+def test_the_next_step_for_a_queue_without_a_name_leaves_its_arn_open(rule):
+    (problem,) = problems(rule, Facts(NAMELESS))
+    assert '"QUEUE_ARN"' in problem.next_step
+
+
+def test_the_vpcs_and_endpoints_of_the_configuration_count():
+    facts = Facts(QUEUE, policy=policy(VPC_ONLY))
+    assert found("vpc-only-policy", facts) == []
+    assert found("vpc-only-policy", facts, vpc_endpoints=["vpce-1"]) == []
+    (problem,) = problems("vpc-only-policy", facts, vpcs=["vpc-8"], vpc_endpoints=["vpce-9"])
+    assert problem.expected.endswith("does not come from vpc-8, vpce-9")
+
+
+# --- dead-letter-queue -------------------------------------------------------------------------------------------
+
+
+def with_dead_letter(dead_letter: Facts | Unreadable | None) -> Facts:
+    return GOOD._replace(dead_letter=dead_letter)
+
+
+def test_a_queue_without_a_dead_letter_queue_has_no_bad_one():
+    assert found("dead-letter-queue", with_dead_letter(None)) == []
+
+
+def test_the_dead_letter_queue_is_judged_by_the_same_rules_and_named():
+    bad = Facts(DEAD, policy=policy(PUBLIC))
+    assert found("dead-letter-queue", with_dead_letter(bad)) == [
+        "queue-encryption, on the dead-letter queue dead: no server-side encryption (SqsManagedSseEnabled and "
+        "KmsMasterKeyId are not set)",
+        "public-access, on the dead-letter queue dead: the queue's policy lets anyone in: statement number 1",
+    ]
+
+
+BAD_DEAD_LETTER = {
+    "queue-encryption": Facts(DEAD, policy=policy(HTTPS_ONLY, VPC_ONLY)),
+    "public-access": GOOD._replace(queue=DEAD, policy=policy(PUBLIC, HTTPS_ONLY, VPC_ONLY)),
+    "least-privilege": GOOD._replace(queue=DEAD, policy=policy(WIDE, HTTPS_ONLY, VPC_ONLY)),
+    "tls-only-policy": GOOD._replace(queue=DEAD, policy=policy(VPC_ONLY)),
+    "vpc-only-policy": GOOD._replace(queue=DEAD, policy=policy(HTTPS_ONLY)),
+}
+
+
+def test_there_is_a_bad_dead_letter_queue_for_each_queue_rule():
+    assert {*BAD_DEAD_LETTER, "dead-letter-queue"} == {rule.name for rule in QUEUE_RULES}
+
+
+@pytest.mark.parametrize("rule", BAD_DEAD_LETTER)
+def test_the_dead_letter_queue_is_held_to_what_is_enforced_for_its_source(rule):
+    facts = with_dead_letter(BAD_DEAD_LETTER[rule])
+    (said,) = found("dead-letter-queue", facts, profile="strict")
+    assert said.startswith(f"{rule}, on the dead-letter queue dead: ")
+    for mode in ("warn", "off"):
+        assert found("dead-letter-queue", facts, profile="strict", modes={rule: mode}) == []
+
+
+@pytest.mark.parametrize("rule", BAD_DEAD_LETTER)
+def test_observing_shows_what_enforcing_would_refuse_in_the_dead_letter_queue(rule):
+    verdict = judge_queue(with_dead_letter(BAD_DEAD_LETTER[rule]), QUEUE, Config(profile="observe"), TODAY)
+    assert [(finding.rule, finding.mode) for finding in verdict.findings] == [("dead-letter-queue", Mode.WARN)]
+
+
+def test_a_dead_letter_queue_that_cannot_be_read_is_unverifiable():
+    facts = with_dead_letter(Unreadable("AccessDenied", "sqs:GetQueueAttributes", DEAD.arn))
+    (problem,) = problems("dead-letter-queue", facts)
+    assert DEAD.arn in problem.found
+    assert "AccessDenied" in problem.found
+    assert "sqs:GetQueueAttributes" in problem.next_step
+    assert problem.unverifiable
+
+
+def test_the_next_step_names_no_permission_where_none_is_missing():
+    (problem,) = problems("dead-letter-queue", with_dead_letter(Unreadable("RequestThrottled", "", DEAD.arn)))
+    assert "RequestThrottled" in problem.found
+    assert "allow" not in problem.next_step
+
+
+# --- the judge ---------------------------------------------------------------------------------------------------
+
+WORST = Facts(QUEUE, policy=policy(PUBLIC, WIDE), dead_letter=Facts(DEAD))
+
+
+def rules_of(verdict: Verdict) -> list[str]:
+    return [finding.rule for finding in verdict.findings]
+
+
+def test_no_rule_stops_at_the_first_finding():
+    verdict = judge_queue(WORST, QUEUE, Config(profile="strict"), TODAY)
+    assert set(rules_of(verdict)) == {rule.name for rule in QUEUE_RULES}
+    worst_way = connection(
+        "https://example.com:99999/", certificates_checked=False, identity=LONG_TERM, addresses=("8.8.8.8",)
+    )
+    assert rules_of(judge_connection(worst_way, Config(profile="strict"))) == [
+        "tls-verification",
+        "endpoint-host",
+        "static-credentials",
+        "vpc-route",
+    ]
+
+
+def test_a_finding_says_everything_that_the_rule_said():
+    (finding,) = judge_queue(NO_SSE, QUEUE, Config(modes={"tls-only-policy": "off"}), TODAY).findings
+    (problem,) = problems("queue-encryption", NO_SSE)
+    assert finding[:6] == (
+        "queue-encryption",
+        Mode.ENFORCE,
+        problem.found,
+        problem.expected,
+        problem.next_step,
+        Practice.ENCRYPTION_AT_REST,
+    )
+
+
+def test_modes_decide_what_a_finding_does():
+    modes = {"queue-encryption": "warn", "public-access": "off", "tls-only-policy": "enforce"}
+    verdict = judge_queue(Facts(QUEUE, policy=policy(PUBLIC)), QUEUE, Config(modes=modes), TODAY)
+    assert [(finding.rule, finding.mode) for finding in verdict.findings] == [
+        ("queue-encryption", Mode.WARN),
+        ("tls-only-policy", Mode.ENFORCE),
+    ]
+    assert rules_of(Verdict(verdict.refusals)) == ["tls-only-policy"]
+
+
+@pytest.mark.parametrize("subject", Subject)
+def test_a_rule_that_is_off_is_not_asked(subject, monkeypatch):
+    asked = []
+    rule = RULES_BY_NAME["https-endpoint"]._replace(subject=subject, check=lambda *_: asked.append(1) or [])
+    monkeypatch.setattr(judge, "ALL_RULES", (rule,))
+    judge_queue(NO_SSE, QUEUE, Config(modes={rule.name: "off"}), TODAY)
+    judge_connection(connection(), Config(modes={rule.name: "off"}))
+    judge_call(Call("SendMessage", None), Config(modes={rule.name: "off"}))
+    assert asked == []
+
+
+def exempt(rule: str = "queue-encryption", queue: str = QUEUE.arn, days: int = 0) -> dict[str, Any]:
+    return {"rule": rule, "queue": queue, "reason": "moves next month", "until": date.today() + timedelta(days + 1)}
+
+
+@pytest.mark.parametrize("pattern", [QUEUE.arn, "arn:aws:sqs:*:*:ord*", "*"])
+def test_an_exemption_takes_one_rule_from_one_queue(pattern):
+    settings = Config(exemptions=[exempt(queue=pattern)])
+    facts = Facts(QUEUE, policy=policy(PUBLIC, HTTPS_ONLY))
+    assert rules_of(judge_queue(facts, QUEUE, settings, date.today())) == ["public-access"]
+
+
+@pytest.mark.parametrize("pattern", [DEAD.arn, "arn:aws:sqs:*:*:order", "arn:aws:sqs:eu-*:*:*"])
+def test_an_exemption_for_other_queues_changes_nothing(pattern):
+    settings = Config(exemptions=[exempt(queue=pattern)])
+    assert "queue-encryption" in rules_of(judge_queue(NO_SSE, QUEUE, settings, date.today()))
+
+
+def test_an_exemption_ends_while_the_program_runs():
+    settings = Config(exemptions=[exempt()])
+    last_day = settings.exemptions[0].until
+    assert "queue-encryption" not in rules_of(judge_queue(NO_SSE, QUEUE, settings, last_day))
+    assert "queue-encryption" in rules_of(judge_queue(NO_SSE, QUEUE, settings, last_day + timedelta(1)))
+
+
+def test_a_queue_without_a_name_is_never_exempt():
+    settings = Config(exemptions=[exempt(queue="*")])
+    facts = Facts(NAMELESS)
+    assert "queue-encryption" in rules_of(judge_queue(facts, NAMELESS, settings, date.today()))
+
+
+def crashing(*_: object) -> list[Problem]:
+    raise RuntimeError("secret-in-the-exception")
+
+
+@pytest.mark.parametrize(
+    ("subject", "ask"),
+    [
+        (Subject.CALL, lambda settings: judge_call(Call("SendMessage", None), settings)),
+        (Subject.CONNECTION, lambda settings: judge_connection(connection(), settings)),
+        (Subject.QUEUE, lambda settings: judge_queue(GOOD, QUEUE, settings, TODAY)),
+    ],
+)
+def test_a_rule_that_crashes_refuses(subject, ask, monkeypatch):
+    rule = RULES_BY_NAME["https-endpoint"]._replace(subject=subject, check=crashing)
+    monkeypatch.setattr(judge, "ALL_RULES", (rule,))
+    (finding,) = ask(Config()).refusals
+    assert finding.rule == "https-endpoint"
+    assert finding.found == "the rule failed (RuntimeError)"
+    assert finding.unverifiable
+    assert "secret" not in repr(finding)
+
+
+def test_a_rule_that_crashes_half_way_refuses(monkeypatch):
+    def half(*_: object) -> Any:
+        yield from ()
+        raise KeyError("x")
+
+    rule: Rule = RULES_BY_NAME["public-access"]._replace(check=half)
+    monkeypatch.setattr(judge, "ALL_RULES", (rule,))
+    (finding,) = judge_queue(GOOD, QUEUE, Config(), TODAY).refusals
+    assert finding.found == "the rule failed (KeyError)"
+
+
+def test_a_rule_that_crashes_stops_no_other_rule(monkeypatch):
+    rule = RULES_BY_NAME["public-access"]._replace(check=crashing)
+    monkeypatch.setattr(judge, "ALL_RULES", (rule, *ALL_RULES))
+    assert rules_of(judge_queue(NO_SSE, QUEUE, Config(), TODAY)) == [
+        "public-access",
+        "queue-encryption",
+        "tls-only-policy",
+    ]
+
+
+@pytest.mark.parametrize("document", ["{", "[]", '{"Statement": 5}', '{"Statement": [{"Effect": "Allow"}]}'])
+def test_a_policy_that_cannot_be_read_refuses(document):
+    verdict = judge_queue(Facts(QUEUE, sse_sqs=True, policy=document), QUEUE, Config(), TODAY)
+    (finding,) = verdict.refusals
+    assert finding.rule == "public-access"
+    assert finding.found.startswith("the queue's policy cannot be read: ")
+    assert finding.unverifiable
+    assert verdict.unverifiable
+
+
+# --- what could not be read --------------------------------------------------------------------------------------
+
+NO_ANSWER = Unreadable("RequestThrottled", "", QUEUE.arn)
+NO_PERMISSION = Unreadable("AccessDenied", "sqs:GetQueueAttributes", QUEUE.arn)
+
+
+def test_a_queue_that_cannot_be_read_is_refused_for_the_rules_that_wait_for_it():
+    (finding,) = judge_queue(NO_ANSWER, QUEUE, Config(), TODAY).refusals
+    assert finding.rule == QUEUE_ATTRIBUTES
+    assert finding.found == "the queue's attributes could not be read: RequestThrottled"
+    assert finding.expected == "an answer, for queue-encryption, public-access, dead-letter-queue"
+    assert "try again" in finding.next_step
+    assert finding.practice is None
+    assert finding.unverifiable
+
+
+def test_the_missing_permission_is_named():
+    (finding,) = judge_queue(NO_PERMISSION, QUEUE, Config(), TODAY).refusals
+    assert "allow sqs:GetQueueAttributes" in finding.next_step
+    assert "when_unverifiable" in finding.next_step
+
+
+@pytest.mark.parametrize(
+    ("setting", "mode"),
+    [
+        ("enforce", Mode.ENFORCE),
+        ("warn", Mode.WARN),
+        ({QUEUE.arn: "warn"}, Mode.WARN),
+        ({DEAD.arn: "warn"}, Mode.ENFORCE),
+        ({QUEUE.arn: "enforce", "*": "warn"}, Mode.ENFORCE),
+    ],
+)
+def test_when_unverifiable_decides_about_queues_that_cannot_be_read(setting, mode):
+    settings = Config(when_unverifiable=setting, modes={"tls-only-policy": "off", "least-privilege": "off"})
+    (unread,) = judge_queue(NO_PERMISSION, QUEUE, settings, TODAY).findings
+    assert unread.mode is mode
+    (undecided,) = judge_queue(Facts(QUEUE, sse_sqs=True, policy="{"), QUEUE, settings, TODAY).findings
+    assert undecided.mode is mode
+
+
+def test_when_unverifiable_softens_nothing_that_was_seen():
+    settings = Config(when_unverifiable="warn")
+    assert rules_of(Verdict(judge_queue(NO_SSE, QUEUE, settings, TODAY).refusals)) == ["queue-encryption"]
+
+
+def test_when_unverifiable_makes_no_warning_sharper():
+    settings = Config(profile="observe", when_unverifiable="enforce")
+    assert judge_queue(Facts(QUEUE, policy="{"), QUEUE, settings, TODAY).refusals == ()
+
+
+def test_a_queue_that_cannot_be_read_is_only_told_when_no_rule_is_enforced():
+    (finding,) = judge_queue(NO_ANSWER, QUEUE, Config(profile="observe"), TODAY).findings
+    assert finding.mode is Mode.WARN
+    assert finding.expected == "an answer, for the rules that warn"
+
+
+def test_a_request_that_cannot_be_read_is_refused():
+    finding = unreadable_request()
+    assert (finding.rule, finding.mode, finding.unverifiable) == (REQUEST_BODY, Mode.ENFORCE, True)
+
+
+# --- attributes --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("off", "needed"),
+    [
+        ([], {"KmsMasterKeyId", "SqsManagedSseEnabled", "Policy", "RedrivePolicy"}),
+        (["dead-letter-queue"], {"KmsMasterKeyId", "SqsManagedSseEnabled", "Policy"}),
+        (["public-access", "tls-only-policy"], {"KmsMasterKeyId", "SqsManagedSseEnabled", "Policy", "RedrivePolicy"}),
+        (
+            ["public-access", "tls-only-policy", "least-privilege"],
+            {"KmsMasterKeyId", "SqsManagedSseEnabled", "RedrivePolicy"},
+        ),
+        (["queue-encryption", "dead-letter-queue"], {"Policy"}),
+        ([rule.name for rule in QUEUE_RULES], set()),
+    ],
+)
+def test_only_the_attributes_of_rules_that_are_not_off_are_needed(off, needed):
+    assert attributes_needed(Config(modes=dict.fromkeys(off, "off"))) == needed
+
+
+# --- changes -----------------------------------------------------------------------------------------------------
+
+
+def added(before: Facts, after: Facts, **settings: Any) -> list[str]:
+    return [finding.rule for finding in judge_change(before, after, Config(**settings), date.today()).findings]
+
+
+def test_a_change_is_judged_by_what_it_adds():
+    assert added(SSE_SQS, NO_SSE) == ["queue-encryption"]
+    assert added(NO_SSE, SSE_SQS) == []
+    assert added(SSE_SQS, SSE_SQS._replace(policy=policy(PUBLIC))) == ["public-access"]
+    assert added(SSE_SQS._replace(policy=policy(PUBLIC)), SSE_SQS) == []
+
+
+def test_what_was_wrong_and_stays_wrong_is_left_out():
+    before = NO_SSE._replace(policy=policy(PUBLIC, statement()))
+    assert added(before, before) == []
+    assert added(before, NO_SSE) == []
+    assert added(before, before._replace(policy=policy(statement(), PUBLIC))) == []
+
+
+def test_a_second_public_statement_is_not_covered_by_the_first():
+    before = SSE_SQS._replace(policy=policy(PUBLIC))
+    assert added(before, SSE_SQS._replace(policy=policy(PUBLIC, {**PUBLIC, "Action": "sqs:DeleteMessage"}))) == [
+        "public-access"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "level"),
+    [(NO_SSE, SSE_SQS, "kms"), (NO_SSE, SSE_SQS, "customer-key"), (SSE_SQS, AWS_KEY, "customer-key")],
+)
+def test_better_encryption_that_is_not_yet_good_enough_is_no_new_problem(before, after, level):
+    assert added(before, after, levels={"queue-encryption": level}) == []
+    assert added(after, before, levels={"queue-encryption": level}) == ["queue-encryption"]
+
+
+def test_the_finding_speaks_of_the_time_after_the_change():
+    (finding,) = judge_change(SSE_SQS, NO_SSE, Config(), TODAY).findings
+    assert finding.found.startswith("after the change, no server-side encryption")
+    assert finding.mode is Mode.ENFORCE
+
+
+def test_modes_and_exemptions_hold_for_changes():
+    assert added(SSE_SQS, NO_SSE, modes={"queue-encryption": "off"}) == []
+    assert added(SSE_SQS, NO_SSE, exemptions=[exempt()]) == []
+    assert added(SSE_SQS, NO_SSE, exemptions=[exempt(queue=DEAD.arn)]) == ["queue-encryption"]
+    assert judge_change(SSE_SQS, NO_SSE, Config(modes={"queue-encryption": "warn"}), TODAY).refusals == ()
+
+
+def test_an_exemption_that_has_ended_allows_no_change():
+    settings = Config(exemptions=[Exemption(**exempt())])
+    after_it = settings.exemptions[0].until + timedelta(1)
+    assert rules_of(judge_change(SSE_SQS, NO_SSE, settings, after_it)) == ["queue-encryption"]
+
+
+def test_when_unverifiable_holds_for_changes():
+    unknown = SSE_KMS._replace(key_manager=NOT_ALLOWED)
+    settings = {"levels": {"queue-encryption": "customer-key"}}
+    assert judge_change(CUSTOMER_KEY, unknown, Config(**settings), TODAY).refusals
+    warned = judge_change(CUSTOMER_KEY, unknown, Config(**settings, when_unverifiable="warn"), TODAY)
+    assert [finding.mode for finding in warned.findings] == [Mode.WARN]
