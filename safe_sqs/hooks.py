@@ -126,10 +126,6 @@ class Hooks:
             "after-call": self._answer_handler(),
             "after-call-error": self._failure,
         }
-        # An operation of another role is refused at once, which costs the operations of the client's own role nothing.
-        for operation in OPERATIONS:
-            if self._guard.judge_operation(operation).refusals:
-                handlers[f"before-parameter-build.sqs.{operation}"] = self._refuse_operation
         for event, handler in handlers.items():
             name = ("safe_sqs", event, self.config, self._clock)
             self._client.meta.events.register_last(event, handler, unique_id=name)
@@ -230,11 +226,6 @@ class Hooks:
             findings += refused.findings
         if findings:
             self._refuse(findings, operation, url)
-
-    def _refuse_operation(self, params: Any, model: Any, **_: Any) -> None:
-        url = params.get("QueueUrl")
-        shown = without_secrets(url) if isinstance(url, str) else ""
-        self._refuse(self._guard.judge_operation(model.name).refusals, model.name, shown)
 
     def _findings_of_operation(self, operation: str, url: str) -> tuple[Finding, ...]:
         verdict = self._guard.judge_operation(operation)

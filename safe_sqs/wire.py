@@ -43,6 +43,7 @@ QUEUE_URL = b'"QueueUrl": "'
 
 SIGNATURE_START = b"AWS4-HMAC-SHA256 Credential="
 _AUTHORIZATION = re.compile(rb"AWS4-[A-Z0-9-]+ Credential=(?P<key>[^/\s,]+)/\S.*Signature=\S+")
+_PLAIN = re.compile(rb"[\x20-\x5b\x5d-\x7e]+")
 _UNSIGNED = Identity(IdentityKind.UNSIGNED)
 
 
@@ -163,8 +164,9 @@ def queue_in_body(body: Any) -> bytes:
         return b""
     start = body.find(QUEUE_URL) + len(QUEUE_URL)
     end = body.find(b'"', start)
-    if start >= len(QUEUE_URL) and end >= 0 and b"\\" not in body[start:end]:
-        return body[start:end]
+    key = body[start:end] if start >= len(QUEUE_URL) and end >= 0 else b""
+    if _PLAIN.fullmatch(key):
+        return key
     url = (parameters_in_body(body) or {}).get("QueueUrl")
     return key_of(url) if isinstance(url, str) else b""
 
