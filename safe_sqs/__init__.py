@@ -71,8 +71,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f"safe_sqs.{_HOMES[name]}"), name)
         globals()[name] = value
         return value
-    if name == "DEFAULT_SESSION":
-        return session.DEFAULT_SESSION
+    if name in ("DEFAULT_SESSION", "_get_default_session"):  # boto3's own would make clients that are not guarded
+        return getattr(session, name)
     import boto3
 
     try:

@@ -70,9 +70,8 @@ def guard(client: C, config: Config | None = None, *, clock: Clock | None = None
     """
     service = getattr(getattr(getattr(client, "meta", None), "service_model", None), "service_name", None)
     if service != "sqs":
-        raise TypeError(
-            f"guard() takes an SQS client of boto3, not {type(client).__name__} ({service or 'no service'})"
-        )
+        hint = "; of a resource, pass resource.meta.client" if hasattr(client, "meta") and service is None else ""
+        raise TypeError(f"guard() takes an SQS client of boto3, not {service or type(client).__name__}{hint}")
     subscribe(client, config, clock).verify_queues()
     return client
 

@@ -31,11 +31,11 @@ else:
 
     def client(*args, **kwargs):
         """Create a client with the default session, as `boto3.client` does. An SQS client is guarded."""
-        return _default_session().client(*args, **kwargs)
+        return _get_default_session().client(*args, **kwargs)
 
     def resource(*args, **kwargs):
         """Create a resource with the default session, as `boto3.resource` does. An SQS resource is guarded."""
-        return _default_session().resource(*args, **kwargs)
+        return _get_default_session().resource(*args, **kwargs)
 
 
 __all__ = ["Session", "client", "resource", "setup_default_session"]
@@ -50,8 +50,8 @@ def setup_default_session(**kwargs: Any) -> None:
     DEFAULT_SESSION = Session(**kwargs)
 
 
-def _default_session() -> Session:
+def _get_default_session() -> Session:
     if DEFAULT_SESSION is None:
-        setup_default_session()
+        setup_get_default_session()
     assert DEFAULT_SESSION is not None
     return DEFAULT_SESSION

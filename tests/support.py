@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from safe_sqs.cache import Clock
+from safe_sqs.model import Mode, Subject
+from safe_sqs.rules import ALL_RULES
 
 REGION = "us-east-1"
 TEMPORARY = {
@@ -26,3 +28,6 @@ class ManualClock:
         """Let time pass, on both readings."""
         self.seconds += seconds
         self.wall_seconds += seconds
+
+WIRE_ONLY = {rule.name: Mode.OFF for rule in ALL_RULES if rule.subject is Subject.QUEUE}
+"""Modes for `Config` under which only the call and its way out are judged, so that no queue is looked at."""

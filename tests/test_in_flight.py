@@ -6,10 +6,11 @@ import json
 from collections import Counter
 from threading import Event, Thread
 
+import boto3
 import pytest
-from support import UNENCRYPTED
+from support import REGION, TEMPORARY, UNENCRYPTED
 
-from safe_sqs import RefusedError, UnverifiableError
+from safe_sqs import RefusedError, UnverifiableError, guard
 from safe_sqs.cache import REFUSAL_SECONDS
 
 TTL = 300.0
@@ -54,8 +55,8 @@ def left_in(raw, queue: str) -> int:
 
 
 class Worker(Thread):
-    """Receives ten messages at a time and finishes each: it asks for more time, then deletes, in turn one by one and
-    in batches. It stops when a receive is refused, or when the queue is empty, and tells when it holds messages."""
+    """Receives ten messages at a time and finishes them: asks for more time, then deletes; half of them one by one, the
+    rest in a batch. It stops when a receive is refused or the queue is empty, and tells when it holds messages."""
 
     def __init__(self, client, queue: str) -> None:
         super().__init__()
@@ -71,8 +72,8 @@ class Worker(Thread):
             while messages := self._receive():
                 self.holds.set()
                 self.go_on.wait(30)
-                finish = self._one_by_one if sum(self.finished.values()) % 20 == 0 else self._in_a_batch
-                finish(messages)
+                self._one_by_one(messages[::2])
+                self._in_a_batch(messages[1::2])
         except RefusedError as error:
             self.refused = error
         except Exception as error:
@@ -107,12 +108,9 @@ class Worker(Thread):
 
 
 @TURNS
-@pytest.mark.parametrize("role", [None, "consumer"])
-def test_a_worker_finishes_what_it_holds_and_takes_nothing_more(
-    raw, make_client, good, manual_clock, told, turn_bad, role
-):
+def test_a_worker_finishes_what_it_holds_and_takes_nothing_more(raw, make_client, good, manual_clock, turn_bad):
     fill(raw, good, 40)
-    worker = Worker(make_client(role=role, clock=manual_clock.clock, ttl_seconds=TTL), good)
+    worker = Worker(make_client(role="consumer", clock=manual_clock.clock, ttl_seconds=TTL), good)
     worker.start()
     assert worker.holds.wait(30)
     turn_bad(raw, good)
@@ -128,7 +126,7 @@ def test_a_worker_finishes_what_it_holds_and_takes_nothing_more(
 
     mend(raw, good)
     manual_clock.advance(REFUSAL_SECONDS)
-    second = Worker(make_client(role=role, clock=manual_clock.clock, ttl_seconds=TTL), good)
+    second = Worker(make_client(role="consumer", clock=manual_clock.clock, ttl_seconds=TTL), good)
     second.go_on.set()
     second.start()
     second.join(30)
@@ -189,12 +187,18 @@ def test_a_message_of_a_bad_queue_can_be_given_back(raw, make_client, good):
     assert again["MessageId"] == message["MessageId"]
 
 
-def test_what_is_held_can_be_finished_when_the_queue_cannot_be_judged_any_more(raw, make_client, good, manual_clock):
-    """A garbled policy: the next receive cannot be verified, the deletion of what is held needs no judgement."""
+def test_what_is_held_can_be_finished_when_the_queue_cannot_be_judged_any_more(
+    raw, make_client, make_queue, good, manual_clock
+):
+    """Its dead-letter queue is deleted: the next receive cannot be verified, the deletion needs no judgement."""
+    dead = make_queue("-dead")
+    arn = raw.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
+    raw.set_queue_attributes(QueueUrl=good, Attributes={"RedrivePolicy": redrive})
     client = make_client(clock=manual_clock.clock, ttl_seconds=TTL)
     fill(raw, good, 2)
     [message] = client.receive_message(QueueUrl=good, VisibilityTimeout=HELD_SECONDS)["Messages"]
-    raw.set_queue_attributes(QueueUrl=good, Attributes={"RedrivePolicy": '{"deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:no-such-queue", "maxReceiveCount": "3"}'})
+    raw.delete_queue(QueueUrl=dead)
     manual_clock.advance(TTL)
     with pytest.raises(UnverifiableError):
         client.receive_message(QueueUrl=good)
@@ -202,13 +206,19 @@ def test_what_is_held_can_be_finished_when_the_queue_cannot_be_judged_any_more(r
     assert left_in(raw, good) == 1
 
 
-def test_a_resource_finishes_what_it_holds(raw, make_raw, make_config, good, manual_clock):
-    import boto3
-
-    from safe_sqs import guard
-    from safe_sqs.cache import Clock
-
-    del Clock
-    client = make_raw()
-    resource = boto3.session.Session().resource("sqs")
-    del resource, client, make_config, guard
+def test_the_messages_of_a_resource_can_be_finished(raw, emulator, make_config, good, manual_clock):
+    arguments = {"endpoint_url": emulator.url, "verify": emulator.authority, "region_name": REGION, **TEMPORARY}
+    resource = boto3.session.Session().resource("sqs", **arguments)
+    guard(resource.meta.client, make_config(ttl_seconds=TTL), clock=manual_clock.clock)
+    queue = resource.Queue(good)
+    fill(raw, good, 4)
+    messages = [queue.receive_messages(VisibilityTimeout=HELD_SECONDS)[0] for _ in range(3)]
+    clear_encryption(raw, good)
+    manual_clock.advance(TTL)
+    with pytest.raises(RefusedError):
+        queue.receive_messages()
+    messages[0].change_visibility(VisibilityTimeout=HELD_SECONDS)
+    messages[0].delete()
+    entries = [{"Id": message.message_id, "ReceiptHandle": message.receipt_handle} for message in messages[1:]]
+    queue.delete_messages(Entries=entries)
+    assert left_in(raw, good) == 1

@@ -253,7 +253,7 @@ def test_other_hosts_are_found_by_name(url):
         "https://user:pass@sqs.us-east-1.amazonaws.com/",
         "https://sqs.us-east-1.amazonaws.com\\@evil.example/",
         "https://sqs.us-east-1.amazonaws.com /",
-        "https://ｓqs.us-east-1.amazonaws.com/",
+        "https://\uff53qs.us-east-1.amazonaws.com/",
         "sqs.us-east-1.amazonaws.com",
         "",
     ],
