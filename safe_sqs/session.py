@@ -52,6 +52,6 @@ def setup_default_session(**kwargs: Any) -> None:
 
 def _get_default_session() -> Session:
     if DEFAULT_SESSION is None:
-        setup_get_default_session()
+        setup_default_session()
     assert DEFAULT_SESSION is not None
     return DEFAULT_SESSION
