@@ -72,7 +72,7 @@ def attributes(asked: Asked, **changed: str) -> Answer:
     """The attributes of an encrypted queue without a policy, as far as they are asked for."""
     account, name = asked.queue.split("/")[-2:]
     known = {"QueueArn": f"arn:aws:sqs:{REGION}:{account}:{name}", "SqsManagedSseEnabled": "true"} | changed
-    return says(Attributes={each: known[each] for each in asked.parameters["AttributeNames"] if each in known})
+    return says(Attributes={each: known[each] for each in asked.parameters.get("AttributeNames", ()) if each in known})
 
 
 class Server(ThreadingHTTPServer):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import boto3
+import botocore.session
+
 from safe_sqs.cache import Clock
 from safe_sqs.model import Mode, Subject
 from safe_sqs.rules import ALL_RULES
@@ -29,5 +34,21 @@ class ManualClock:
         self.seconds += seconds
         self.wall_seconds += seconds
 
+
 WIRE_ONLY = {rule.name: Mode.OFF for rule in ALL_RULES if rule.subject is Subject.QUEUE}
 """Modes for `Config` under which only the call and its way out are judged, so that no queue is looked at."""
+
+_data_files = botocore.session.Session().get_component("data_loader")
+
+
+def new_core() -> botocore.session.Session:
+    """A session of botocore that reads the environment and the AWS files anew, but not botocore's data files, which
+    takes ten times as long as all the rest."""
+    core = botocore.session.Session()
+    core.register_component("data_loader", _data_files)
+    return core
+
+
+def new_session(**arguments: Any) -> boto3.session.Session:
+    """The same for boto3."""
+    return boto3.session.Session(botocore_session=new_core(), **arguments)

@@ -27,7 +27,7 @@ from botocore import xform_name
 from support import TEMPORARY
 
 import safe_sqs
-from safe_sqs import Config, ConfigError, Profile, config
+from safe_sqs import Config, ConfigError, Profile, sources
 from safe_sqs.model import Facts, Mode, Queue, Rule
 from safe_sqs.operations import OPERATIONS, kind_of
 from safe_sqs.rules import ALL_RULES, RULES_BY_NAME
@@ -271,7 +271,7 @@ def load_toml(block: Block, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Co
     file = folder / ("pyproject.toml" if in_project else "safe-sqs.toml")
     file.write_text(in_near_future(block.text), encoding="utf-8")
     if block.note("organisation") is not None:
-        monkeypatch.setattr(config, "ORGANISATION_FILES", (file,))
+        monkeypatch.setattr(sources, "ORGANISATION_FILES", (file,))
     else:
         monkeypatch.chdir(folder)
     return Config()
