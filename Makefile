@@ -44,6 +44,10 @@ suite: $(VENV)/.installed
 bench: $(VENV)/.installed ## what the guard costs, against raw boto3
 	$(BIN)/python benchmarks/overhead.py
 
+docs: $(VENV)-docs/.installed ## the documentation, into site/
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --quiet --strict
+	@echo "site/index.html"
+
 clean: ## remove what the other targets made
 	rm -rf .venv* build dist site *.egg-info .coverage*
 
@@ -66,4 +70,9 @@ $(VENV)-oldest/.installed: dist/.built tests/oldest.txt
 	$(VENV)-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt \
 	  "safe_sqs[test] @ file://$$(ls $(CURDIR)/dist/*.whl)"
 	$(VENV)-oldest/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+	touch $@
+
+$(VENV)-docs/.installed: setup.cfg
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet ".[docs]"
 	touch $@

@@ -5,6 +5,7 @@ do to the attributes of a queue, by the Amazon SQS API reference.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator, Mapping
 from typing import Any
 
@@ -32,7 +33,10 @@ def look_at_change(
 ) -> Generator[Ask, Answer, tuple[Facts, Facts] | Unreadable]:
     """Ask for the state before, and work out the state after. Returns both, or what could not be read."""
     answer: Answer = {"Attributes": _NEW_QUEUE}
-    if operation != "CreateQueue":
+    if operation == "CreateQueue":
+        queue = queue._replace(account=_account_in_policy(parameters, queue))
+        answer = {"Attributes": _NEW_QUEUE | ({"QueueArn": queue.arn} if queue.account else {})}
+    else:
         answer = yield ask_attributes(queue, attributes | {"Policy"})
     before = yield from complete(queue, answer, attributes, key_manager=key_manager)
     if isinstance(before, Unreadable) or isinstance(answer, Unreadable):
@@ -42,6 +46,14 @@ def look_at_change(
         return Unreadable("a policy that cannot be read", "", queue.arn)
     after = yield from complete(queue, {"Attributes": changed}, attributes, key_manager=key_manager)
     return after if isinstance(after, Unreadable) else (before, after)
+
+
+def _account_in_policy(parameters: Mapping[str, Any], queue: Queue) -> str:
+    """The account of a queue that is yet to be made: the policy that comes with it names its ARN, if it names one."""
+    attributes = parameters.get("Attributes") or {}
+    arn = rf"arn:{queue.partition}:sqs:{queue.region}:(\d{{12}}):{re.escape(queue.name)}\b"
+    match = re.search(arn, str(attributes.get("Policy", "")), re.ASCII)
+    return match[1] if match else ""
 
 
 def _attributes_of(answer: Mapping[str, object]) -> Attributes:

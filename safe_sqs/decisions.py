@@ -37,6 +37,7 @@ class Guard:
         self.partitions = partitions
         self.clock = clock or Clock()
         self.cache = shared_cache(scope, scope.config.ttl_seconds, self.clock)
+        self._endpoint = scope.endpoint.rstrip("/")
         self._region = scope.region
         self._partition = _partition_of(scope.region, partitions)
         self._attributes = attributes_needed(scope.config)
@@ -82,7 +83,9 @@ class Guard:
         """Look at the queue before and after a change, and judge what the change would add."""
         queue = self.queue(parameters.get("QueueUrl", ""))
         if operation == "CreateQueue":
-            queue = queue._replace(name=str(parameters.get("QueueName", "")))
+            name = str(parameters.get("QueueName", ""))
+            # A dead-letter queue's URL is made from this one, with the account that its ARN names.
+            queue = queue._replace(name=name, url=f"{self._endpoint}/ACCOUNT/{name}")
         states = yield from look_at_change(
             operation, parameters, queue, self._attributes, key_manager=self._key_manager
         )

@@ -92,7 +92,7 @@ def _facts(queue: Queue, answer: Answer) -> Facts | Unreadable:
         return garbled
     arn = _ARN.fullmatch(attributes.get("QueueArn", ""))
     sse = attributes.get("SqsManagedSseEnabled", "false").lower()
-    if sse not in ("true", "false") or (queue.name and (arn is None or not _is_same(arn, queue))):
+    if sse not in ("true", "false") or (queue.account and (arn is None or not _is_same(arn, queue))):
         return garbled
     if arn is not None:
         queue = Queue(queue.url, arn["partition"], arn["region"], arn["account"], arn["name"])

@@ -68,14 +68,19 @@ def judge_change(before: Facts, after: Facts, config: Config, today: date) -> Ve
 
     What was wrong before and stays wrong is left out, so that a bad queue can be mended step by step.
     """
-    known = {(rule.name, _identity(problem)) for rule, problem in _problems(Subject.QUEUE, before, config)}
+    known = {
+        (rule.name, identity)
+        for rule, problem in _problems(Subject.QUEUE, before, config)
+        for identity in _identities(problem)
+    }
     findings = []
     for rule, problem in _problems(Subject.QUEUE, after, config):
         mode = config.mode(rule.name)
         exempt = config.exemption(rule.name, after.queue.arn, today)
-        if mode is not Mode.OFF and not exempt and (rule.name, _identity(problem)) not in known:
+        if mode is not Mode.OFF and not exempt and (rule.name, _identities(problem)[0]) not in known:
             found = f"after the change, {problem.found}"
-            findings.append(_finding(rule, problem._replace(found=found), mode))
+            finding = _finding(rule, problem._replace(found=found), mode)
+            findings.append(_soften(finding, after.queue, config))
     return Verdict(tuple(findings))
 
 
@@ -192,5 +197,5 @@ def _next_step(facts: Unreadable) -> str:
     return "try again; if it stays so, look at the queue with aws sqs get-queue-attributes"
 
 
-def _identity(problem: Problem) -> str:
-    return problem.identity or problem.found
+def _identities(problem: Problem) -> tuple[str, ...]:
+    return problem.identities or (problem.found,)

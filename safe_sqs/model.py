@@ -204,15 +204,16 @@ class Ask(NamedTuple):
 class Problem(NamedTuple):
     """What one rule has to say; the judge turns it into a finding.
 
-    `unverifiable` says that the rule could not tell, which is not the same as having seen something bad. `identity`
-    tells two problems of a rule apart where `found` cannot: the same problem before and after a change has the same.
+    `unverifiable` says that the rule could not tell, which is not the same as having seen something bad. `identities`
+    tell whether a change brings a problem or only leaves it: the problem is there already when its first identity (or
+    `found`, where it has none) is one of those that the problems before the change have.
     """
 
     found: str
     expected: str
     next_step: str
     unverifiable: bool = False
-    identity: str = ""
+    identities: tuple[str, ...] = ()
 
 
 class Finding(NamedTuple):

@@ -62,9 +62,8 @@ def verdict_in(cache: VerdictCache, queue: bytes = QUEUE) -> Verdict | None:
     [
         (BAD, REFUSAL_SECONDS),
         (UNKNOWN, UNVERIFIABLE_SECONDS),
-        (UNKNOWN_BUT_BAD, UNVERIFIABLE_SECONDS),
     ],
-    ids=["refusal", "could not tell", "both"],
+    ids=["refusal", "could not tell"],
 )
 def test_a_refusal_lives_to_its_end_and_not_a_moment_longer(cache, manual_clock, verdict, seconds):
     store(cache, verdict)
@@ -237,6 +236,15 @@ def test_a_failed_refresh_leaves_the_pass_and_the_next_attempt_is_postponed(cach
     assert lead(cache).entry.passes
 
 
+@pytest.mark.parametrize("clock", ["seconds", "wall_seconds"])
+def test_a_postponed_refresh_comes_when_either_clock_says_so(cache, manual_clock, clock):
+    store(cache)
+    manual_clock.advance(EARLIEST_REFRESH)
+    cache.settle(QUEUE, lead(cache).flight, UNKNOWN)
+    setattr(manual_clock, clock, getattr(manual_clock, clock) + UNVERIFIABLE_SECONDS)
+    assert lead(cache).entry.passes
+
+
 def test_a_pass_survives_failed_refreshes_until_its_end_and_not_a_moment_longer(cache, manual_clock):
     store(cache)
     end = manual_clock.seconds + TTL
@@ -298,11 +306,24 @@ def test_when_the_leader_fails_those_who_wait_get_the_error_and_the_next_caller_
     assert lead(cache).flight is not leader.flight
 
 
-def test_a_refresh_that_is_abandoned_leaves_the_pass(cache, manual_clock):
+def test_a_refresh_that_is_abandoned_leaves_the_pass_and_the_next_attempt_is_postponed(cache, manual_clock):
     store(cache)
     manual_clock.advance(EARLIEST_REFRESH)
     cache.abandon(QUEUE, lead(cache).flight, InterruptedError())
+    assert cache.look_up(QUEUE).entry.passes
+    manual_clock.advance(UNVERIFIABLE_SECONDS)
     assert lead(cache).entry.passes
+    manual_clock.advance(TTL - EARLIEST_REFRESH - UNVERIFIABLE_SECONDS)
+    assert cache.look_up(QUEUE).entry is None, "and its end stays where it was"
+
+
+def test_an_abandoned_look_up_of_a_queue_that_was_dropped_brings_nothing_back(cache, manual_clock):
+    store(cache)
+    manual_clock.advance(EARLIEST_REFRESH)
+    flight = lead(cache).flight
+    cache.drop(QUEUE)
+    cache.abandon(QUEUE, flight, InterruptedError())
+    assert len(cache) == 0
 
 
 def test_many_threads_on_a_cold_queue_make_one_flight(cache):

@@ -366,7 +366,7 @@ def _check_pip(words: list[str]) -> None:
     what = words[-1]
     extras = re.fullmatch(r"\.(?:\[(?P<names>[a-z,]+)\])?", what)
     assert extras, f"{what!r} is not the checkout"
-    assert set((extras["names"] or "").split(",")) <= {"", *setup()["options.extras_require"]}
+    assert set((extras["names"] or "").split(",")) <= {"", *metadata()["options.extras_require"]}
 
 
 def _check_aws(words: list[str]) -> None:
@@ -380,7 +380,10 @@ def _check_aws(words: list[str]) -> None:
 
 def _check_safe_sqs(words: list[str]) -> None:
     program = Path(sys.executable).with_name("safe-sqs")
-    subprocess.run([str(program), words[0], "--help"], check=True, capture_output=True, timeout=60)
+    command = [word for word in words if not word.startswith("-")]
+    asked = subprocess.run([program, *command, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    assert asked.returncode == 0, asked.stderr
+    assert all(word in asked.stdout for word in words if word.startswith("-"))
 
 
 def _check_python(words: list[str]) -> None:
@@ -432,6 +435,8 @@ def test_commands_in_the_documentation_exist(block):
         "aws sqs purge-queue --kettle X",
         "python benchmarks/coffee.py",
         "pytest tests/test_coffee.py",
+        "safe-sqs coffee",
+        "safe-sqs demo --coffee",
     ],
 )
 def test_a_command_that_does_not_exist_would_be_noticed(line):
@@ -463,7 +468,7 @@ def settings() -> list[str]:
     return list(inspect.signature(Config).parameters)
 
 
-def setup() -> configparser.ConfigParser:
+def metadata() -> configparser.ConfigParser:
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg", encoding="utf-8")
     return parser
@@ -590,7 +595,7 @@ def test_every_operation_stands_in_the_row_of_its_kind():
 
 def test_every_dependency_is_justified():
     text = (DOCS / "reference" / "dependencies.md").read_text(encoding="utf-8")
-    lists = [setup()["options"]["install_requires"], *setup()["options.extras_require"].values()]
+    lists = [metadata()["options"]["install_requires"], *metadata()["options.extras_require"].values()]
     names = {
         match[0]
         for entries in lists

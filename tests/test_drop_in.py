@@ -31,6 +31,7 @@ from support import LONG_TERM, REGION, TEMPORARY, UNENCRYPTED
 
 import safe_sqs
 from safe_sqs import Config, ConfigError, RefusedError, guard
+from safe_sqs.cache import all_caches
 from safe_sqs.events import LookedUp, Refused, Warned
 
 OWN = {"DEFAULT_SESSION", "Session", "_get_default_session", "client", "resource", "session", "setup_default_session"}
@@ -706,12 +707,15 @@ def test_guarding_twice_with_the_same_configuration_is_guarding_once(server, tol
         assert guard(client, server.config()) is client
     send(client, server.queue())
     assert Counter(map(type, told)) == {LookedUp: 1, Warned: 1}
+    before = sum(cache.hits for cache in all_caches())
+    send(client, server.queue())
+    assert sum(cache.hits for cache in all_caches()) == before + 1, "one guard has looked into the cache, not three"
     server.script["GetQueueAttributes"] = lambda asked: attributes(asked, **UNENCRYPTED)
     with pytest.raises(RefusedError) as caught:
         send(client, server.queue("bad"))
     assert len(caught.value.findings) == 1
     assert Counter(map(type, told))[Refused] == 1
-    assert (server.count(), server.count("SendMessage")) == (2, 1)
+    assert (server.count(), server.count("SendMessage")) == (2, 2)
 
 
 def test_guarding_a_client_of_the_drop_in_with_its_own_configuration_changes_nothing(drop_in, good, told):

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier, Event, Lock
+from threading import Barrier, Event, Lock, Thread
 
 import pytest
 import scripted
@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError, HTTPClientError, NoCredentialsError
 from scripted import RESET, Answer, Asked, Server, attributes, fails, says
 from support import LONG_TERM, REGION, UNENCRYPTED
 
-from safe_sqs import Mode, RefusedError, UnverifiableError
+from safe_sqs import Mode, RefusedError, UnverifiableError, subscribe
 from safe_sqs.cache import REFUSAL_SECONDS, UNVERIFIABLE_SECONDS
 from safe_sqs.events import LookedUp, Noticed, Outcome, Refused, Warned
 from safe_sqs.rules import ALL_RULES, RULES_BY_NAME
@@ -301,6 +301,76 @@ def test_a_valid_verdict_survives_failed_refreshes_until_its_end_and_not_a_momen
     manual_clock.advance(1_000.0 + TTL - manual_clock.seconds)
     unverifiable(client, server.queue())
     refusal(client, server.queue(), receive)
+
+
+def breaks_look_ups(client, before: Callable[[], None] = lambda: None) -> None:
+    """Have a handler of the program's own raise at each GetQueueAttributes that is about to leave."""
+
+    def crash(**_) -> None:
+        before()
+        raise RuntimeError("a handler of the program's own")
+
+    client.meta.events.register_first("before-send.sqs.GetQueueAttributes", crash)
+
+
+def test_a_valid_verdict_survives_a_refresh_that_crashes(server, manual_clock):
+    client = server.client(clock=manual_clock.clock, ttl_seconds=TTL)
+    send(client, server.queue())
+    breaks_look_ups(client)
+    manual_clock.advance(0.96 * TTL)
+    send(client, server.queue())
+    manual_clock.advance(0.04 * TTL)
+    with pytest.raises(RuntimeError):
+        send(client, server.queue())
+    assert server.count("SendMessage") == 2
+
+
+def test_a_verdict_that_ends_while_its_refresh_crashes_is_not_served(server, manual_clock):
+    client = server.client(clock=manual_clock.clock, ttl_seconds=TTL)
+    send(client, server.queue())
+    manual_clock.advance(TTL - 1)
+    breaks_look_ups(client, before=lambda: manual_clock.advance(1))
+    with pytest.raises((RuntimeError, RefusedError)):
+        send(client, server.queue())
+    assert server.count("SendMessage") == 1
+
+
+def test_a_verdict_that_ends_while_its_refresh_fails_is_not_served(server, manual_clock):
+    client = server.client(clock=manual_clock.clock, ttl_seconds=TTL)
+    send(client, server.queue())
+    manual_clock.advance(TTL - 1)
+
+    def late(_: Asked) -> Answer:
+        manual_clock.advance(1)
+        return fails("ThrottlingException")
+
+    server.script["GetQueueAttributes"] = late
+    unverifiable(client, server.queue())
+
+
+def test_a_handler_that_uses_the_queue_during_its_look_up_is_refused_and_does_not_hang(server):
+    client = server.client()
+    errors: list[RefusedError] = []
+    client.meta.events.register_first(
+        "before-send.sqs.GetQueueAttributes", lambda **_: errors.append(refusal(client, server.queue()))
+    )
+    thread = Thread(target=send, args=(client, server.queue()), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert len(errors) == 1
+    assert server.count("SendMessage") == 1
+
+
+def test_a_subscriber_may_use_the_client_that_it_hears_about(server):
+    client = server.client()
+    unsubscribe = subscribe(lambda event: send(client, server.queue("alarms")) if isinstance(event, Refused) else None)
+    server.script["GetQueueAttributes"] = lambda asked: (
+        attributes(asked) if asked.queue == server.queue("alarms") else attributes(asked, **UNENCRYPTED)
+    )
+    refusal(client, server.queue())
+    unsubscribe()
+    assert server.count("SendMessage", server.queue("alarms")) == 1
 
 
 def test_a_refresh_that_finds_the_queue_bad_refuses_at_once(server, manual_clock):
@@ -1053,11 +1123,12 @@ FORKS = {
 def test_a_child_process_starts_with_an_empty_cache_and_works(server, tmp_path, way):
     program = tmp_path / "program.py"
     program.write_text(FORKING + textwrap.dedent(FORKS[way]))
+    path = [str(Path(scripted.__file__).parent), os.environ.get("PYTHONPATH")]
     settings = server.settings(config=None) | {"queue": server.queue(), "host": server.host}
     del settings["config"]
     finished = subprocess.run(
         [sys.executable, str(program), json.dumps(settings)],
-        env=os.environ | {"PYTHONPATH": str(Path(scripted.__file__).parent)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, path))},
         capture_output=True,
         text=True,
         timeout=60,

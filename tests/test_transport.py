@@ -666,6 +666,7 @@ EMPTY_BUNDLES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 @pytest.mark.parametrize("setting", EMPTY_BUNDLES)
 def test_an_empty_ca_bundle_never_lets_a_message_out(monkeypatch, unknown, signatures, setting):
     """What an empty bundle means depends on botocore's version: off, no matter, or an error of botocore's own."""
@@ -786,7 +787,7 @@ def test_without_the_guard_a_forwarding_proxy_reads_the_message(known):
     config = ClientConfig(
         proxies={"https": f"https://{proxy.netloc}"}, proxies_config={"proxy_ca_bundle": authority, **FORWARDING}
     )
-    send(raw_client(config=config))
+    send(raw_client(config=config, verify=authority))
     (request,) = proxy.requests
     assert request.path == "https://sqs.us-east-1.amazonaws.com/"
     assert BODY.encode() in request.body

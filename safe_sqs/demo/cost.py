@@ -31,26 +31,37 @@ from botocore.awsrequest import AWSResponse
 from botocore.credentials import Credentials, RefreshableCredentials
 
 from safe_sqs import Config, guard
-from safe_sqs.demo.surroundings import REGION, clean_surroundings
+from safe_sqs.demo.surroundings import clean_surroundings
 
 __all__ = [
     "FULL",
     "SHORT",
     "Calls",
+    "Figure",
     "Handler",
+    "Median",
     "Provider",
     "Rounds",
     "Start",
+    "measure_all",
     "measure_handlers",
     "measure_receive",
     "measure_send",
     "measure_start",
 ]
 
+CALL_GOAL = 1.01
+HANDLERS_GOAL_MICROSECONDS = 3.0
+START_GOAL = 1.03
+
 QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/orders"
 _QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:orders"
 _BODY = json.dumps({"order": 4711, "customer": "c-0815", "lines": [{"article": "a-1", "count": 2}] * 3})
-_KEYS = {"access_key": "ASIAEXAMPLEEXAMPLE01", "secret_key": "a-secret-for-measuring", "token": "t" * 400}
+_KEYS: dict[str, Any] = {
+    "access_key": "ASIAEXAMPLEEXAMPLE01",
+    "secret_key": "a-secret-for-measuring",
+    "token": "t" * 400,
+}
 _HANDLED = ("before-sign", "before-send", "after-call")
 
 
@@ -114,7 +125,63 @@ class Start(NamedTuple):
     guarded_milliseconds: float
 
 
+class Figure(NamedTuple):
+    """One line of the result. `control` is the same figure for a second client without guard: what it differs from
+    "no difference" by is noise. `goal` is the most that `value` should be, in the same unit, or None for a part of
+    another figure. `plain` says in words what the two sides took."""
+
+    what: str
+    value: float
+    error: float
+    control: float
+    unit: str
+    goal: float | None
+    plain: str = ""
+
+    @property
+    def is_met(self) -> bool | None:
+        """The goal is met; None where there is none."""
+        return None if self.goal is None else self.value <= self.goal
+
+
 # --- measurements ------------------------------------------------------------------------------------------------
+
+
+def measure_all(rounds: Rounds = FULL, providers: Iterable[Provider] = tuple(Provider)) -> Iterator[Figure]:
+    """Every figure that there is a goal for, one after the other as it is measured."""
+    for provider in providers:
+        for measure in (measure_send, measure_receive):
+            calls = measure(provider, rounds)
+            yield Figure(
+                f"{calls.operation}, {provider.value} credentials",
+                *calls.ratio,
+                calls.control.value,
+                "of boto3",
+                CALL_GOAL,
+                f"{calls.raw_microseconds:.0f} us, guarded {calls.guarded_microseconds:.0f} us",
+            )
+        handlers = measure_handlers(provider, rounds)
+        for handler in handlers:
+            event = f"  {handler.event}, {provider.value} credentials"
+            yield Figure(event, *handler.microseconds, handler.control.value, "us", None)
+        yield Figure(
+            f"all handlers, {provider.value} credentials",
+            sum(handler.microseconds.value for handler in handlers),
+            math.hypot(*(handler.microseconds.error for handler in handlers)),
+            sum(handler.control.value for handler in handlers),
+            "us",
+            HANDLERS_GOAL_MICROSECONDS,
+        )
+    start = measure_start(rounds)
+    if start is not None:
+        yield Figure(
+            "import and one client",
+            *start.ratio,
+            start.control.value,
+            "of boto3",
+            START_GOAL,
+            f"{start.raw_milliseconds:.0f} ms, safe_sqs {start.guarded_milliseconds:.0f} ms",
+        )
 
 
 def measure_send(provider: Provider, rounds: Rounds = FULL) -> Calls:
@@ -277,7 +344,8 @@ def _clients(provider: Provider) -> Iterator[tuple[Any, Any, Any]]:
     with clean_surroundings():
         session = botocore.session.Session()
         session.register_component("credential_provider", _Credentials(provider))
-        clients = [boto3.session.Session(botocore_session=session).client("sqs", region_name=REGION) for _ in range(3)]
+        boto = boto3.session.Session(botocore_session=session)
+        clients: list[Any] = [boto.client("sqs") for _ in range(3)]
         for client in clients:
             client._endpoint.http_session.send = partial(_answer, looks)
         guarded = guard(clients[2], Config())
@@ -350,7 +418,10 @@ def _answer(looks: list[str], request: Any) -> AWSResponse:
     target = request.headers["X-Amz-Target"]
     if target == b"AmazonSQS.GetQueueAttributes":
         looks.append(request.url)
-    headers = {"Content-Type": "application/x-amz-json-1.0", "x-amzn-RequestId": "df6bcdc5-8ee3-5b2d-9d1c-94a7d6f5b9e1"}
+    headers: Any = {
+        "Content-Type": "application/x-amz-json-1.0",
+        "x-amzn-RequestId": "df6bcdc5-8ee3-5b2d-9d1c-94a7d6f5b9e1",
+    }
     return AWSResponse(request.url, 200, headers, _Content(_CONTENTS[target]))
 
 
@@ -385,3 +456,7 @@ def _fresh(arguments: dict[str, Any]) -> dict[str, Any]:
     if getattr(request, "context", None) is not None:
         request.context = dict(request.context)
     return arguments | {"request": request}
+
+
+if __name__ == "__main__":  # the demonstration asks in a fresh interpreter
+    print(json.dumps([figure._asdict() for figure in measure_all(SHORT, [Provider.STATIC])]))  # noqa: T201

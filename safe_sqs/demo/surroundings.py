@@ -41,7 +41,7 @@ def clean_surroundings() -> Iterator[Path]:
                 "AWS_DEFAULT_REGION": REGION,
                 "NO_PROXY": "*",  # systems that keep proxies elsewhere ask the environment first
             }
-            sources.ORGANISATION_FILES = ()
+            sources.ORGANISATION_FILES = ()  # type: ignore[assignment]
             os.chdir(folder)
             yield folder
         finally:

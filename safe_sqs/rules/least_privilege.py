@@ -20,7 +20,7 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
             found=f"the queue's policy grants more than one role needs: {statement.label}",
             expected="the actions of a producer, a consumer or an administrator, named, for trusted accounts",
             next_step="list the actions that the principal needs, and split administration from sending and receiving",
-            identity=repr(statement._replace(label="")),
+            identities=(repr(statement._replace(label="")),),
         )
 
 

@@ -19,7 +19,7 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
             found=f"the queue's policy lets anyone in: {statement.label}",
             expected="a Principal that names accounts, roles or users, or a condition that names who may",
             next_step="name the principals in that statement, or remove it",
-            identity=repr(statement._replace(label="")),
+            identities=(repr(statement._replace(label="")),),
         )
 
 

@@ -11,6 +11,7 @@ from safe_sqs.model import Facts, KeyManager, Mode, Practice, Problem, Rule, Set
 __all__ = ["ANY", "AWS_MANAGED_ALIAS", "CUSTOMER_KEY", "KMS", "RULE"]
 
 ANY, KMS, CUSTOMER_KEY = "any", "kms", "customer-key"
+LEVELS = (ANY, KMS, CUSTOMER_KEY)
 AWS_MANAGED_ALIAS = "alias/aws/sqs"
 _EXPECTED = {
     ANY: "server-side encryption (SSE-SQS or SSE-KMS)",
@@ -20,7 +21,10 @@ _EXPECTED = {
 
 
 def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
-    """The queue is encrypted at rest, with the kind of key that the level asks for."""
+    """The queue is encrypted at rest, with the kind of key that the level asks for.
+
+    A queue that falls short of a level falls short of the stronger ones too, which is what the identities say.
+    """
     level = settings.level(RULE.name)
     expected = _EXPECTED[level]
     if not facts.kms_key and not facts.sse_sqs:
@@ -29,12 +33,14 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
             found="no server-side encryption (SqsManagedSseEnabled and KmsMasterKeyId are not set)",
             expected=expected,
             next_step=f"aws sqs set-queue-attributes --queue-url {facts.queue.shown} --attributes {fix}",
+            identities=LEVELS,
         )
     elif not facts.kms_key and level != ANY:
         yield Problem(
             found="encryption with a key that SQS owns (SSE-SQS)",
             expected=expected,
             next_step=f"aws sqs set-queue-attributes --queue-url {facts.queue.shown} --attributes KmsMasterKeyId=KEY",
+            identities=LEVELS[1:],
         )
     elif level == CUSTOMER_KEY:
         yield from _check_manager(facts, expected)
@@ -48,6 +54,7 @@ def _check_manager(facts: Facts, expected: str) -> Iterator[Problem]:
             found=f"encryption with the key {facts.kms_key}, which AWS manages",
             expected=expected,
             next_step="create a KMS key, let the queue's users and senders use it, and set it as KmsMasterKeyId",
+            identities=LEVELS[2:],
         )
         return
     code = facts.key_manager.code if isinstance(facts.key_manager, Unreadable) else "nobody asked"
@@ -56,6 +63,7 @@ def _check_manager(facts: Facts, expected: str) -> Iterator[Problem]:
         expected=expected,
         next_step="allow kms:DescribeKey on the key to this program, or lower the level to kms",
         unverifiable=True,
+        identities=(f"unknown manager of {facts.kms_key}",),
     )
 
 
@@ -67,6 +75,6 @@ RULE = Rule(
     check=check,
     baseline=Mode.ENFORCE,
     attributes=frozenset({"KmsMasterKeyId", "SqsManagedSseEnabled"}),
-    levels=(ANY, KMS, CUSTOMER_KEY),
+    levels=LEVELS,
     strict_level=KMS,
 )

@@ -1,0 +1,27 @@
+"""The command line, `safe-sqs`. It needs more than the library does, and says so where that is missing."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+_OURS = ("boto3", "botocore", "safe_sqs", "structlog")
+
+
+def main() -> None:
+    """Run `safe-sqs`. Exit status: 0 when all is well, 1 when something was found, 2 when it could not be done."""
+    try:
+        from safe_sqs.cli.commands import safe_sqs as command
+
+        command()
+    except ModuleNotFoundError as missing:
+        package = (missing.name or "").partition(".")[0]
+        if not package or package in _OURS:
+            raise
+        sys.exit(_tell(package))
+
+
+def _tell(package: str) -> int:
+    print(f'safe-sqs needs {package}, which is not installed: pip install "safe_sqs[demo]"', file=sys.stderr)  # noqa: T201
+    return 2

@@ -1,0 +1,58 @@
+"""The commands of `safe-sqs`."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+import boto3
+import click
+
+__all__ = ["safe_sqs"]
+
+_VERSION = f"safe-sqs {version('safe_sqs')} (boto3 {boto3.__version__}, Python {platform.python_version()})"
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=_SETTINGS, invoke_without_command=True)
+@click.version_option(version=_VERSION, message="%(version)s")
+@click.pass_context
+def safe_sqs(context: click.Context) -> None:
+    """A guard around boto3's SQS client: what is unsafe is refused before a byte leaves.
+
+    The guard itself works inside your program, in place of boto3:
+
+    \b
+        import safe_sqs as boto3
+        sqs = boto3.client("sqs")
+
+    This command shows what it does, and changes nothing:
+
+    \b
+        safe-sqs demo
+    """  # noqa: D301
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@safe_sqs.command()
+@click.option("--no-overhead", is_flag=True, help="Leave out the measurement of what the guard costs (some seconds).")
+def demo(no_overhead: bool) -> None:
+    """Show guarded programs at work, and what is refused.
+
+    Starts an AWS emulator in this process, over real TLS with a certificate authority made for the run, and good and
+    bad queues in it. A producer and a consumer work through a guarded client; then unsafe things are attempted, each by
+    another road. The table tells what passed, what was refused, by which rule, and why.
+
+    Nothing leaves this machine, and neither your AWS settings nor your credentials are read.
+
+    The exit status is 0 when everything went as it must, else 1.
+
+    \b
+    Examples:
+        safe-sqs demo
+        safe-sqs demo --no-overhead | less
+    """  # noqa: D301
+    from safe_sqs.cli.demo import show
+
+    click.get_current_context().exit(0 if show(with_overhead=not no_overhead) else 1)
