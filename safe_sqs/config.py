@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from safe_sqs.errors import ConfigError
-from safe_sqs.model import Mode, Profile, Role, Rule, Subject
+from safe_sqs.floor import Layer, Said, hold_to, said_by_rule
+from safe_sqs.model import Mode, Profile, Role, Rule, Subject, without_secrets
 from safe_sqs.patterns import matches
 from safe_sqs.rules import ALL_RULES, RULES_BY_NAME
 from safe_sqs.sources import FILE_VARIABLE, PREFIX, organisation_files, user_file
@@ -44,16 +45,6 @@ class Exemption(NamedTuple):
     rule: str
     reason: str
     until: date
-
-
-class _Said(NamedTuple):
-    """A value and where it was said."""
-
-    value: Any
-    source: str
-
-
-_Layer = dict[str, _Said]
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -118,26 +109,30 @@ class Config:
             "when_unverifiable": when_unverifiable,
             "verify_queues": verify_queues,
         }
-        code = {key: _Said(value, "code") for key, value in given.items() if value is not None}
+        code = {key: Said(value, "code") for key, value in given.items() if value is not None}
+        self._resolve(code, _environment_layer(), _user_file_layer())
+
+    @classmethod
+    def of_nobody(cls) -> Config:
+        """What holds where neither code nor environment nor a file of the user's says anything."""
+        config = object.__new__(cls)
+        config._resolve()
+        return config
+
+    def _resolve(self, *layers: Layer) -> None:
         floors = [_checked(_file_layer(path)) for path in organisation_files()]
-        layers = [_checked(code), _checked(_environment_layer()), _checked(_user_file_layer()), *floors]
-        said = _merge(layers)
+        said = _merge([*map(_checked, layers), *floors])
         for key in _KEYS:
             object.__setattr__(self, key, said[key].value if key in said else _DEFAULTS.get(key, ()))
-        object.__setattr__(self, "modes", self._complete_modes(said))
-        object.__setattr__(self, "levels", self._complete_levels(said))
-        for floor in floors:
-            _hold_to(self, floor, said)
-
-    def _complete_modes(self, said: _Layer) -> tuple[tuple[str, Mode], ...]:
-        own = dict(said["modes"].value) if "modes" in said else {}
-        return tuple((rule.name, own.get(rule.name, _mode_of(rule, self.profile))) for rule in ALL_RULES)
-
-    def _complete_levels(self, said: _Layer) -> tuple[tuple[str, str], ...]:
-        own = dict(said["levels"].value) if "levels" in said else {}
-        return tuple(
-            (rule.name, own.get(rule.name, _level_of(rule, self.profile))) for rule in ALL_RULES if rule.levels
+        modes, levels = said_by_rule(said, "modes"), said_by_rule(said, "levels")
+        complete_modes = tuple((rule.name, modes.get(rule.name, rule.mode_in(self.profile))) for rule in ALL_RULES)
+        complete_levels = tuple(
+            (rule.name, levels.get(rule.name, rule.level_in(self.profile))) for rule in ALL_RULES if rule.levels
         )
+        object.__setattr__(self, "modes", complete_modes)
+        object.__setattr__(self, "levels", complete_levels)
+        for floor in floors:
+            hold_to(floor, self, said)
 
     @property
     def loopback_is_safe(self) -> bool:
@@ -181,23 +176,11 @@ def running_in_lambda() -> bool:
     return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
 
-def _mode_of(rule: Rule, profile: Profile) -> Mode:
-    if profile is Profile.STRICT:
-        return Mode.ENFORCE
-    if profile is Profile.OBSERVE:
-        return Mode.WARN
-    return rule.baseline
-
-
-def _level_of(rule: Rule, profile: Profile) -> str:
-    return rule.strict_level if profile is Profile.STRICT else rule.levels[0]
-
-
 # --- sources -----------------------------------------------------------------------------------------------------
 
 
-def _environment_layer() -> _Layer:
-    layer: _Layer = {}
+def _environment_layer() -> Layer:
+    layer: Layer = {}
     for variable, text in os.environ.items():
         if not variable.startswith(PREFIX) or variable == FILE_VARIABLE:
             continue
@@ -205,7 +188,7 @@ def _environment_layer() -> _Layer:
         source = f"environment variable {variable}"
         if key not in _KEYS:
             raise ConfigError(variable, "environment", f"is not a setting{_suggest(key, _KEYS, _as_variable)}")
-        layer[key] = _Said(_from_text(key, text, source), source)
+        layer[key] = Said(_from_text(key, text, source), source)
     return layer
 
 
@@ -242,7 +225,7 @@ def _exemptions_from_json(text: str, source: str) -> Any:
         raise ConfigError("exemptions", source, "is not a JSON list of objects") from None
 
 
-def _user_file_layer() -> _Layer:
+def _user_file_layer() -> Layer:
     path = user_file()
     if path is None:
         return {}
@@ -251,16 +234,19 @@ def _user_file_layer() -> _Layer:
     return _file_layer(path)
 
 
-def _file_layer(path: Path) -> _Layer:
+def _file_layer(path: Path) -> Layer:
     source = f"file {path}"
     document = _read_toml(path, source)
     if path.name == "pyproject.toml":
-        document = document.get("tool", {}).get("safe-sqs", {})
         source = f"{source}, [tool.safe-sqs]"
+        for name in ("tool", "safe-sqs"):
+            document = document.get(name, {})
+            if not isinstance(document, dict):
+                raise ConfigError(name, source, "is not a table")
     for key in document:
         if key not in _KEYS:
             raise ConfigError(key, source, f"is not a setting{_suggest(key, _KEYS)}")
-    return {key: _Said(value, source) for key, value in document.items()}
+    return {key: Said(value, source) for key, value in document.items()}
 
 
 def _read_toml(path: Path, source: str) -> dict[str, Any]:
@@ -276,9 +262,9 @@ def _read_toml(path: Path, source: str) -> dict[str, Any]:
         raise ConfigError("file", source, f"cannot be read: {error.strerror}") from None
 
 
-def _merge(layers: list[_Layer]) -> _Layer:
+def _merge(layers: list[Layer]) -> Layer:
     """The first layer that says a key wins; `modes` and `levels` are merged rule by rule."""
-    merged: _Layer = {}
+    merged: Layer = {}
     for layer in reversed(layers):
         for key, said in layer.items():
             if key in ("modes", "levels") and key in merged:
@@ -290,8 +276,8 @@ def _merge(layers: list[_Layer]) -> _Layer:
 # --- checks of single values -------------------------------------------------------------------------------------
 
 
-def _checked(layer: _Layer) -> _Layer:
-    return {key: _Said(_CHECKS[key](key, said.value, said.source), said.source) for key, said in layer.items()}
+def _checked(layer: Layer) -> Layer:
+    return {key: Said(_CHECKS[key](key, said.value, said.source), said.source) for key, said in layer.items()}
 
 
 def _enum(kind: type[E], key: str, value: Any, source: str) -> E:
@@ -313,27 +299,27 @@ def _pairs(key: str, value: Any, source: str) -> list[tuple[Any, Any]]:
         raise ConfigError(key, source, f"{value!r} is not a mapping") from None
 
 
-def _check_modes(key: str, value: Any, source: str) -> dict[str, Mode]:
+def _check_modes(key: str, value: Any, source: str) -> dict[str, Said]:
     modes = {}
     for name, mode in _pairs(key, value, source):
         _rule(f"{key}.{name}", name, source)
-        modes[name] = _enum(Mode, f"{key}.{name}", mode, source)
+        modes[name] = Said(_enum(Mode, f"{key}.{name}", mode, source), source)
     return modes
 
 
-def _check_levels(key: str, value: Any, source: str) -> dict[str, str]:
+def _check_levels(key: str, value: Any, source: str) -> dict[str, Said]:
     levels = {}
     for name, level in _pairs(key, value, source):
         rule = _rule(f"{key}.{name}", name, source)
         if level not in rule.levels:
             known = f"none of {', '.join(rule.levels)}" if rule.levels else "out of place: the rule has no levels"
             raise ConfigError(f"{key}.{name}", source, f"{level!r} is {known}")
-        levels[name] = level
+        levels[name] = Said(level, source)
     return levels
 
 
 def _rule(key: str, name: Any, source: str) -> Rule:
-    if name not in RULES_BY_NAME:
+    if not isinstance(name, str) or name not in RULES_BY_NAME:
         raise ConfigError(key, source, f"there is no rule {name!r}{_suggest(str(name), RULES_BY_NAME)}")
     return RULES_BY_NAME[name]
 
@@ -346,12 +332,12 @@ def _check_ttl(key: str, value: Any, source: str) -> float:
 
 def _list_of(pattern: re.Pattern[str], what: str) -> Any:
     def check(key: str, value: Any, source: str) -> tuple[str, ...]:
-        if isinstance(value, str) or not isinstance(value, Iterable):
-            raise ConfigError(key, source, f"{value!r} is not a list")
+        if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+            raise ConfigError(key, source, f"{_shown(value)} is not a list")
         entries = tuple(value)
         for entry in entries:
             if not isinstance(entry, str) or pattern.fullmatch(entry) is None:
-                raise ConfigError(key, source, f"{entry!r} is not {what}")
+                raise ConfigError(key, source, f"{_shown(entry)} is not {what}")
         return entries
 
     return check
@@ -406,12 +392,17 @@ def _check_unverifiable(key: str, value: Any, source: str) -> tuple[tuple[str, M
     checked = []
     for pattern, text in _pairs(key, value, source):
         if not isinstance(pattern, str) or _QUEUE_PATTERN.fullmatch(pattern) is None:
-            raise ConfigError(key, source, f"{pattern!r} is not a queue ARN, with * and ? as wildcards")
+            raise ConfigError(key, source, f"{_shown(pattern)} is not a queue ARN, with * and ? as wildcards")
         mode = _enum(Mode, f"{key}.{pattern}", text, source)
         if mode is Mode.OFF:
             raise ConfigError(f"{key}.{pattern}", source, "'off' would hide queues that nobody judged; use 'warn'")
         checked.append((pattern, mode))
     return tuple(checked)
+
+
+def _shown(value: Any) -> str:
+    """A wrong value for a person to see; it may be a URL with a password in it."""
+    return repr(without_secrets(value)) if isinstance(value, str) else repr(value)
 
 
 def _suggest(text: str, known: Iterable[str], shape: Any = str) -> str:
@@ -435,74 +426,3 @@ _CHECKS: dict[str, Any] = {
     "when_unverifiable": _check_unverifiable,
     "verify_queues": _list_of(re.compile(r"https?://\S+/\S+", re.ASCII), "a queue URL"),
 }
-
-
-# --- the organisation's floor ------------------------------------------------------------------------------------
-
-_ORDER = (Mode.OFF, Mode.WARN, Mode.ENFORCE)
-_WEAKENED_BY = {"trusted_endpoint_hosts": "endpoint-host", "trusted_accounts": "least-privilege"}
-
-
-def _hold_to(config: Config, floor: _Layer, said: _Layer) -> None:
-    """Raise ConfigError where the configuration is looser than the organisation's file. What that file does not
-    mention is not locked."""
-    modes, levels = _floor_modes(floor), _floor_levels(floor)
-    for name, mode in modes.items():
-        if _ORDER.index(config.mode(name)) < _ORDER.index(mode):
-            _too_loose(f"modes.{name}", config.mode(name).value, mode.value, floor, said, "modes", "profile")
-    for name, level in levels.items():
-        order = RULES_BY_NAME[name].levels
-        if order.index(config.level(name)) < order.index(level):
-            _too_loose(f"levels.{name}", config.level(name), level, floor, said, "levels", "profile")
-    _hold_values_to(config, floor, said)
-    locked = {name for name, mode in modes.items() if mode is Mode.ENFORCE}
-    for exemption in config.exemptions:
-        if exemption.rule in locked and exemption not in _value(floor, "exemptions"):
-            _too_loose("exemptions", f"an exemption from {exemption.rule}", "none", floor, said, "exemptions")
-    for key, rule in _WEAKENED_BY.items():
-        extra = set(getattr(config, key)) - set(_value(floor, key))
-        if extra and (key in floor or rule in locked):
-            _too_loose(key, ", ".join(sorted(extra)), ", ".join(_value(floor, key)) or "none", floor, said, key)
-
-
-def _hold_values_to(config: Config, floor: _Layer, said: _Layer) -> None:
-    if "role" in floor and config.role is not floor["role"].value:
-        _too_loose("role", config.role.value if config.role else "none", floor["role"].value.value, floor, said, "role")
-    if "ttl_seconds" in floor and config.ttl_seconds > floor["ttl_seconds"].value:
-        _too_loose("ttl_seconds", config.ttl_seconds, floor["ttl_seconds"].value, floor, said, "ttl_seconds")
-    if config.loopback_is_safe and "profile" in floor and floor["profile"].value is not Profile.LOCAL:
-        _too_loose("profile", "local", floor["profile"].value.value, floor, said, "profile")
-    for key in ("vpcs", "vpc_endpoints"):
-        if key in floor and (not getattr(config, key) or set(getattr(config, key)) - set(_value(floor, key))):
-            _too_loose(key, ", ".join(getattr(config, key)), ", ".join(_value(floor, key)), floor, said, key)
-    locks_queues = any(
-        mode is Mode.ENFORCE and RULES_BY_NAME[name].subject is Subject.QUEUE
-        for name, mode in _floor_modes(floor).items()
-    )
-    if "when_unverifiable" in floor or locks_queues:
-        allowed = _value(floor, "when_unverifiable")
-        for entry in config.when_unverifiable:
-            if entry[1] is Mode.WARN and entry not in allowed:
-                _too_loose("when_unverifiable", f"warn for {entry[0]}", "enforce", floor, said, "when_unverifiable")
-
-
-def _floor_modes(floor: _Layer) -> dict[str, Mode]:
-    modes = {rule.name: _mode_of(rule, floor["profile"].value) for rule in ALL_RULES} if "profile" in floor else {}
-    return modes | (floor["modes"].value if "modes" in floor else {})
-
-
-def _floor_levels(floor: _Layer) -> dict[str, str]:
-    levels = {}
-    if "profile" in floor:
-        levels = {rule.name: _level_of(rule, floor["profile"].value) for rule in ALL_RULES if rule.levels}
-    return levels | (floor["levels"].value if "levels" in floor else {})
-
-
-def _value(floor: _Layer, key: str) -> tuple[Any, ...]:
-    return floor[key].value if key in floor else ()
-
-
-def _too_loose(key: str, value: Any, least: Any, floor: _Layer, said: _Layer, *spoken: str) -> None:
-    source = next((said[name].source for name in spoken if name in said), "default")
-    organisation = next(iter(floor.values())).source
-    raise ConfigError(key, source, f"{value} is looser than {least}, which the organisation locks ({organisation})")

@@ -110,9 +110,8 @@ class Queue(NamedTuple):
 def without_secrets(url: str) -> str:
     """A URL without what may be secret in it: user information, query and fragment."""
     url = url.partition("?")[0].partition("#")[0]
-    scheme, separator, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}" if separator else url
+    before, at, after = url.rpartition("@")
+    return f"{before[: before.rfind('/') + 1]}{after}" if at else url
 
 
 class Call(NamedTuple):
@@ -244,8 +243,9 @@ class Verdict(NamedTuple):
 
     @property
     def unverifiable(self) -> bool:
-        """True when a finding says "could not tell"."""
-        return any(finding.unverifiable for finding in self.findings)
+        """True when it refuses, and only because something could not be told."""
+        refusals = self.refusals
+        return bool(refusals) and all(finding.unverifiable for finding in refusals)
 
 
 class Settings(Protocol):
@@ -295,3 +295,11 @@ class Rule(NamedTuple):
     attributes: frozenset[str] = frozenset()
     levels: tuple[str, ...] = ()
     strict_level: str = ""
+
+    def mode_in(self, profile: Profile) -> Mode:
+        """The mode of this rule in a profile."""
+        return {Profile.STRICT: Mode.ENFORCE, Profile.OBSERVE: Mode.WARN}.get(profile, self.baseline)
+
+    def level_in(self, profile: Profile) -> str:
+        """The level of this rule in a profile; it has to have levels."""
+        return self.strict_level if profile is Profile.STRICT else self.levels[0]

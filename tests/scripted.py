@@ -24,7 +24,7 @@ from safe_sqs import Config, guard
 from safe_sqs.cache import Clock
 
 ACCOUNT = "123456789012"
-ONCE = ClientConfig(retries={"total_max_attempts": 1}, read_timeout=5)
+ONCE = ClientConfig(retries={"total_max_attempts": 1})
 """A client that never retries, so that one call is one request."""
 
 _PREFIXES = ("AmazonSQS.", "TrentService.")
@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
     """One connection for each request, so that nothing is left open."""
 
     server: Server
-    timeout = 10
+    timeout = 60
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -146,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         operation = next((target.removeprefix(each) for each in _PREFIXES if target.startswith(each)), target)
         answer = self.server.answer(Asked(operation, json.loads(body), dict(self.headers)))
         if answer.after is not None:
-            answer.after.wait(10)
+            answer.after.wait(60)
         if answer.body is None:
             # Without lingering, closing resets the connection in place of ending it.
             self.connection.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))

@@ -775,7 +775,6 @@ HANDLERS = {
     "a_handler_that_swaps_the_queue_in_the_request": ("request-created.sqs.SendMessage", swap_in_request),
     "a_handler_that_swaps_the_queue_before_the_signature": ("before-sign.sqs.SendMessage", swap_in_request),
     "a_handler_that_writes_the_body_anew_before_the_signature": ("before-sign.sqs.SendMessage", reserialise),
-    "a_handler_that_swaps_the_queue_on_the_wire": ("before-send.sqs.SendMessage", swap_in_prepared_request),
 }
 
 
@@ -1036,6 +1035,13 @@ def a_handler_that_writes_a_body_with_two_queues(stage):
     client.send_message(QueueUrl=stage.good, MessageBody=BODY)
 
 
+def a_handler_that_swaps_the_queue_after_the_signature(stage):
+    client = stage.client()
+    client.send_message(QueueUrl=stage.good, MessageBody="harmless")
+    client.meta.events.register("before-send.sqs.SendMessage", swap_in_prepared_request(stage))
+    client.send_message(QueueUrl=stage.good, MessageBody=BODY)
+
+
 def a_handler_that_makes_another_operation_of_the_call(stage):
     client = stage.client()
 
@@ -1060,6 +1066,8 @@ OUT_OF_SCOPE = {
     "rail, not a sandbox.",
     a_handler_that_writes_a_body_with_two_queues: "A body that no serialiser writes: a handler that forges it means "
     "harm, and could as well send it by itself.",
+    a_handler_that_swaps_the_queue_after_the_signature: "The signature covers the body, so AWS refuses such a request; "
+    "the emulator does not look at signatures.",
     a_handler_that_makes_another_operation_of_the_call: "The same for a handler that turns one operation into another.",
 }
 """What the guard does not stop, and why not. Each one is tried below, so that this stays true."""

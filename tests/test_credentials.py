@@ -753,6 +753,16 @@ def test_credentials_that_change_are_refused_where_a_program_sends_by_itself(sta
     assert "Authorization" not in request.headers
 
 
+def test_a_signature_that_is_taken_away_is_refused_where_a_program_sends_by_itself(stage, server):
+    environment(stage, TEMPORARY)
+    client = client_for(server)
+    assert_sent(client, server, TEMPORARY.access_key)
+    client.meta.events.register("choose-signer", lambda **_: UNSIGNED)
+    with pytest.raises(RefusedError) as caught:
+        client._request_signer.sign("ReceiveMessage", hand_made(server))
+    assert rules_of(caught) == {RULE}
+
+
 def test_credentials_that_change_to_the_good_are_accepted(stage, server):
     environment(stage, LONG_TERM)
     client = client_for(server)

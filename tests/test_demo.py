@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -51,9 +52,29 @@ HOSTILE = {
 }
 
 
+class Run(NamedTuple):
+    """One run of the story in this process."""
+
+    told: story.Told
+    steps: list[str]
+    before: tuple[object, ...]
+    after: tuple[object, ...]
+
+
+def surroundings():
+    return dict(os.environ), Path.cwd(), sources.ORGANISATION_FILES
+
+
 @pytest.fixture(scope="module")
-def told():
-    return story.tell(messages=5)
+def ran():
+    before, steps = surroundings(), []
+    told = story.tell(steps.append, messages=5)
+    return Run(told, steps, before, surroundings())
+
+
+@pytest.fixture
+def told(ran):
+    return ran.told
 
 
 @pytest.fixture(scope="module")
@@ -94,19 +115,14 @@ def test_each_refusal_says_why_and_carries_the_error(told):
             assert all(rule in result.error for rule in result.rules)
 
 
-def test_each_step_is_reported(told):
-    steps = []
-    again = story.tell(steps.append, messages=3)
-    assert steps.count("sent") == steps.count("received") == 3
-    assert steps.count("tried") == len(again.results) == len(told.results)
+def test_each_step_is_reported(ran):
+    told, steps, *_ = ran
+    assert steps.count("sent") == steps.count("received") == 5
+    assert steps.count("tried") == len(told.results)
 
 
-def test_the_environment_is_as_before():
-    os.environ["AWS_PROFILE"] = "mine"
-    before, folder, files = dict(os.environ), Path.cwd(), sources.ORGANISATION_FILES
-    story.tell(messages=1)
-    assert (dict(os.environ), Path.cwd(), sources.ORGANISATION_FILES) == (before, folder, files)
-    del os.environ["AWS_PROFILE"]
+def test_the_environment_is_as_before(ran):
+    assert ran.before == ran.after
 
 
 def test_a_machine_full_of_settings_does_not_spoil_it(piped):

@@ -71,7 +71,7 @@ class Worker(Thread):
         try:
             while messages := self._receive():
                 self.holds.set()
-                self.go_on.wait(30)
+                self.go_on.wait(60)
                 self._one_by_one(messages[::2])
                 self._in_a_batch(messages[1::2])
         except RefusedError as error:
@@ -112,11 +112,11 @@ def test_a_worker_finishes_what_it_holds_and_takes_nothing_more(raw, make_client
     fill(raw, good, 40)
     worker = Worker(make_client(role="consumer", clock=manual_clock.clock, ttl_seconds=TTL), good)
     worker.start()
-    assert worker.holds.wait(30)
+    assert worker.holds.wait(60)
     turn_bad(raw, good)
     manual_clock.advance(TTL)
     worker.go_on.set()
-    worker.join(30)
+    worker.join(60)
     assert worker.failed is None
     assert worker.refused is not None
     assert worker.refused.operation == "ReceiveMessage"
@@ -129,7 +129,7 @@ def test_a_worker_finishes_what_it_holds_and_takes_nothing_more(raw, make_client
     second = Worker(make_client(role="consumer", clock=manual_clock.clock, ttl_seconds=TTL), good)
     second.go_on.set()
     second.start()
-    second.join(30)
+    second.join(60)
     assert (second.failed, second.refused) == (None, None)
     assert worker.finished + second.finished == Counter(map(str, range(40))), "nothing lost, nothing twice"
     assert left_in(raw, good) == 0

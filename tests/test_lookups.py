@@ -87,7 +87,7 @@ def at_once(work: Callable[[], object], threads: int = THREADS) -> list[object]:
     barrier = Barrier(threads)
 
     def one(_: int) -> object:
-        barrier.wait(10)
+        barrier.wait(60)
         try:
             return work()
         except Exception as error:
@@ -267,11 +267,11 @@ def test_one_caller_refreshes_early_and_the_others_go_on_meanwhile(server, manua
     server.script["GetQueueAttributes"] = slow
     with ThreadPoolExecutor(1) as pool:
         refresher = pool.submit(send, client, server.queue())
-        assert under_way.wait(10)
+        assert under_way.wait(60)
         assert at_once(lambda: send(client, server.queue()), 8) == [None] * 8
         assert not refresher.done()
         go_on.set()
-        refresher.result(10)
+        refresher.result(60)
     assert server.count() == 2
     manual_clock.advance(0.79 * TTL)
     send(client, server.queue())
@@ -356,7 +356,7 @@ def test_a_handler_that_uses_the_queue_during_its_look_up_is_refused_and_does_no
     )
     thread = Thread(target=send, args=(client, server.queue()), daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     assert len(errors) == 1
     assert server.count("SendMessage") == 1
@@ -713,10 +713,10 @@ def test_a_change_during_a_look_up_is_not_hidden_by_its_answer(changing):
     changing.script["GetQueueAttributes"] = slow
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(send, client, changing.queue())
-        assert under_way.wait(10)
+        assert under_way.wait(60)
         CHANGES["DeleteQueue"](client, changing.queue())
         go_on.set()
-        sending.result(10)
+        sending.result(60)
     changing.script["GetQueueAttributes"] = fails("QueueDoesNotExist")
     unverifiable(client, changing.queue())
 
@@ -1098,10 +1098,10 @@ FORKS = {
         def hold():
             with cache._lock, module._shared_lock:
                 held.set()
-                done.wait(20)
+                done.wait(60)
         holder = threading.Thread(target=hold)
         holder.start()
-        assert held.wait(10)
+        assert held.wait(60)
         if (pid := os.fork()) == 0:
             try:
                 child(client)

@@ -13,13 +13,12 @@ import pytest
 from safe_sqs import Config, Exemption, Mode, Role, judge
 from safe_sqs.judge import (
     QUEUE_ATTRIBUTES,
-    REQUEST_BODY,
     attributes_needed,
+    inside_a_look,
     judge_call,
     judge_change,
     judge_connection,
     judge_queue,
-    unreadable_request,
 )
 from safe_sqs.model import (
     Call,
@@ -800,9 +799,9 @@ def test_a_queue_that_cannot_be_read_is_only_told_when_no_rule_is_enforced():
     assert finding.expected == "an answer, for the rules that warn"
 
 
-def test_a_request_that_cannot_be_read_is_refused():
-    finding = unreadable_request()
-    assert (finding.rule, finding.mode, finding.unverifiable) == (REQUEST_BODY, Mode.ENFORCE, True)
+def test_a_look_from_within_a_look_could_not_tell():
+    finding = inside_a_look()
+    assert (finding.rule, finding.mode, finding.unverifiable) == (QUEUE_ATTRIBUTES, Mode.ENFORCE, True)
 
 
 # --- attributes --------------------------------------------------------------------------------------------------

@@ -85,8 +85,8 @@ class Stage:
             call()
         except GuardError as error:
             self.errors.append(error)
-        except (ClientError, BotoCoreError):
-            pass  # botocore's own errors are as they are without the guard
+        except (ClientError, BotoCoreError, ValueError):
+            pass  # botocore's own errors, ValueError for a body that it cannot presign, are as without the guard
 
     def use(self, client: Any, queue: str = "") -> None:
         """Send, receive, settle and presign, with secrets everywhere."""

@@ -8,6 +8,8 @@ from importlib.metadata import version
 import boto3
 import click
 
+from safe_sqs.demo.surroundings import clean_surroundings
+
 __all__ = ["safe_sqs"]
 
 _VERSION = f"safe-sqs {version('safe_sqs')} (boto3 {boto3.__version__}, Python {platform.python_version()})"
@@ -53,6 +55,9 @@ def demo(no_overhead: bool) -> None:
         safe-sqs demo
         safe-sqs demo --no-overhead | less
     """  # noqa: D301
-    from safe_sqs.cli.demo import show
+    # The emulator is imported in clean surroundings as well, because it looks for AWS settings when it is.
+    with clean_surroundings():
+        from safe_sqs.cli.demo import show
 
-    click.get_current_context().exit(0 if show(with_overhead=not no_overhead) else 1)
+        is_well = show(with_overhead=not no_overhead)
+    click.get_current_context().exit(0 if is_well else 1)

@@ -85,7 +85,7 @@ class Rounds(NamedTuple):
 
 
 FULL = Rounds(sets=6, rounds=60, calls=10, emit_rounds=50, emits=100, starts=20)
-SHORT = Rounds(sets=3, rounds=40, calls=10, emit_rounds=20, emits=100, starts=5)
+SHORT = Rounds(sets=3, rounds=30, calls=10, emit_rounds=20, emits=100, starts=3)
 
 
 class Median(NamedTuple):

@@ -80,6 +80,7 @@ class Stage(NamedTuple):
 
     emulator: emulators.Emulator
     plain: socket.socket
+    session: boto3.session.Session
     raw: Any
     good: str
     lax: str
@@ -141,30 +142,38 @@ def on_stage() -> Iterator[Stage]:
             "AWS_CA_BUNDLE": emulator.authority,
             "SAFE_SQS_TRUSTED_ENDPOINT_HOSTS": f"{emulator.host},localhost:{plain.getsockname()[1]}",
         }
-        raw: Any = boto3.session.Session().client("sqs")
+        session = boto3.session.Session()
+        raw: Any = session.client("sqs")
+        created: list[str] = []
 
         def create(name: str, *statements: dict[str, Any], **attributes: str) -> str:
             only_https = _statement(name, Effect="Deny", Condition={"Bool": {"aws:SecureTransport": "false"}})
             policy = {"Version": "2012-10-17", "Statement": [only_https, *statements]}
             attributes = {"Policy": json.dumps(policy), **attributes}
             url: str = raw.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+            created.append(url)
             return url
 
-        create("failed", **_UNENCRYPTED)
-        yield Stage(
-            emulator,
-            plain,
-            raw,
-            good=create("orders"),
-            lax=create("no-policy", Policy=""),
-            unencrypted=create("unencrypted", **_UNENCRYPTED),
-            public=create("public", _statement("public", Sid="Anybody", Effect="Allow", Action="sqs:SendMessage")),
-            source=create("with-dead-letters", RedrivePolicy=_redrive_to("failed")),
-            turning=create("turning"),
-            foreign=create(_FOREIGN),
-            deleted=f"{emulator.url}/{_ACCOUNT}/deleted",
-        )
-        raw.close()
+        try:
+            create("failed", **_UNENCRYPTED)
+            yield Stage(
+                emulator,
+                plain,
+                session,
+                raw,
+                good=create("orders"),
+                lax=create("no-policy", Policy=""),
+                unencrypted=create("unencrypted", **_UNENCRYPTED),
+                public=create("public", _statement("public", Sid="Anybody", Effect="Allow", Action="sqs:SendMessage")),
+                source=create("with-dead-letters", RedrivePolicy=_redrive_to("failed")),
+                turning=create("turning"),
+                foreign=create(_FOREIGN),
+                deleted=f"{emulator.url}/{_ACCOUNT}/deleted",
+            )
+        finally:
+            for url in created:  # moto keeps its queues for as long as the process lives
+                raw.delete_queue(QueueUrl=url)
+            raw.close()
 
 
 def _statement(queue: str, **rest: Any) -> dict[str, Any]:
@@ -199,7 +208,8 @@ class _Cast(NamedTuple):
 
 def attempts(stage: Stage, progress: Callable[[str], None], messages: int) -> Iterator[Attempt]:
     """What the programs do, in order."""
-    cast = _Cast(stage, safe_sqs.Session(), _client("producer"), _client("consumer"), _client("administrator"))
+    clients = [_client(stage, role) for role in ("producer", "consumer", "administrator")]
+    cast = _Cast(stage, safe_sqs.Session(), *clients)
     worker = _Worker(stage)
     yield from _work(cast, worker, _Pair(cast, messages, progress))
     yield from _encryption_in_transit(cast)
@@ -219,8 +229,8 @@ def attempts(stage: Stage, progress: Callable[[str], None], messages: int) -> It
     )
 
 
-def _client(role: str, **settings: Any) -> Any:
-    return guard(boto3.session.Session().client("sqs"), Config(role=role, **settings))
+def _client(stage: Stage, role: str, **settings: Any) -> Any:
+    return guard(stage.session.client("sqs"), Config(role=role, **settings))
 
 
 def _work(cast: _Cast, worker: _Worker, pair: _Pair) -> Iterator[Attempt]:
@@ -327,7 +337,7 @@ def _least_privilege(cast: _Cast) -> Iterator[Attempt]:
 
 
 def _vpc_endpoints(cast: _Cast) -> Iterator[Attempt]:
-    confined = _client("producer", modes={"vpc-only-policy": "enforce"})
+    confined = _client(cast.stage, "producer", modes={"vpc-only-policy": "enforce"})
     yield Attempt(
         "VPC endpoints",
         "send to a queue open outside the VPC",
@@ -423,7 +433,7 @@ class _Worker:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._client = _client("consumer", ttl_seconds=_HELD_SECONDS)
+        self._client = _client(stage, "consumer", ttl_seconds=_HELD_SECONDS)
         self._receipt = ""
         self._looked = 0.0
 

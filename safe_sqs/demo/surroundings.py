@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import site
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ def clean_surroundings() -> Iterator[Path]:
             os.environ |= {
                 "HOME": name,
                 "USERPROFILE": name,
+                "PYTHONUSERBASE": site.getuserbase(),  # packages that are installed in the real home are still found
                 "AWS_CONFIG_FILE": str(folder / "config"),
                 "AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"),
                 "AWS_EC2_METADATA_DISABLED": "true",
