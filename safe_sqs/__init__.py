@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import boto3
+
 from safe_sqs import session as session
-from safe_sqs.session import Session, client, resource, setup_default_session
+from safe_sqs.session import Session
 
 if TYPE_CHECKING:
+    from boto3 import client as client
+    from boto3 import resource as resource
+
     from safe_sqs.config import Config as Config
     from safe_sqs.config import Exemption as Exemption
     from safe_sqs.errors import ConfigError as ConfigError
@@ -71,10 +76,6 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f"safe_sqs.{_HOMES[name]}"), name)
         globals()[name] = value
         return value
-    if name in ("DEFAULT_SESSION", "_get_default_session"):  # boto3's own would make clients that are not guarded
-        return getattr(session, name)
-    import boto3
-
     try:
         return getattr(boto3, name)
     except AttributeError:
@@ -82,6 +83,48 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    import boto3
-
     return sorted({*globals(), *__all__, *dir(boto3)})
+
+
+DEFAULT_SESSION: Session | None = None
+"""The default session, made when it is first needed: the guarded face of boto3's own."""
+
+_theirs: Any = None
+"""The face of it that stands in `boto3.DEFAULT_SESSION`."""
+
+
+def setup_default_session(**kwargs: Any) -> None:
+    """Set up the default session, as `boto3.setup_default_session` does."""
+    global DEFAULT_SESSION, _theirs
+    DEFAULT_SESSION = Session(**kwargs)
+    boto3.DEFAULT_SESSION = _theirs = _face_of(DEFAULT_SESSION, boto3.session.Session)
+
+
+def _get_default_session() -> Session:
+    global DEFAULT_SESSION, _theirs
+    if boto3.DEFAULT_SESSION is not _theirs:  # set up through boto3 itself, or reset, as moto does
+        _theirs = boto3.DEFAULT_SESSION
+        DEFAULT_SESSION = _face_of(_theirs, Session) if _theirs is not None else None
+    if DEFAULT_SESSION is None:
+        setup_default_session()
+    if not isinstance(DEFAULT_SESSION, Session):  # somebody assigned a session of boto3's
+        DEFAULT_SESSION = _face_of(DEFAULT_SESSION, Session)
+    return DEFAULT_SESSION
+
+
+def _face_of(session: Any, kind: Any) -> Any:
+    """The same session, as another class of sessions. Made anew, it would register boto3's own handlers twice."""
+    face = object.__new__(kind)
+    face.__dict__.update(session.__dict__)
+    return face
+
+
+if not TYPE_CHECKING:
+
+    def client(*args, **kwargs):
+        """Create a client with the default session, as `boto3.client` does. An SQS client is guarded."""
+        return _get_default_session().client(*args, **kwargs)
+
+    def resource(*args, **kwargs):
+        """Create a resource with the default session, as `boto3.resource` does. An SQS resource is guarded."""
+        return _get_default_session().resource(*args, **kwargs)

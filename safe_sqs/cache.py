@@ -17,7 +17,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 from safe_sqs.model import Verdict
 
-__all__ = ["Clock", "Entry", "Flight", "Lookup", "VerdictCache", "all_caches", "shared_cache"]
+__all__ = ["Clock", "Entry", "Flight", "Lookup", "VerdictCache", "all_caches", "drop_everywhere", "shared_cache"]
 
 MAX_QUEUES = 100_000
 REFUSAL_SECONDS = 30.0
@@ -120,28 +120,39 @@ class VerdictCache:
             if self._flights.get(queue) is flight:
                 del self._flights[queue]
                 living = self._living(queue)
-                if living is not None and living.passes and verdict.unverifiable and not entry.passes:
+                if living is not None and living.passes and verdict.unverifiable:
                     entry = self._postpone(living)
                 if at_most != 0:
                     self._store(queue, entry)
         flight.set_result(entry)
         return entry
 
-    def abandon(self, queue: bytes, flight: Flight, error: BaseException) -> None:
-        """End a flight whose leader failed; those who wait get the error. A verdict that is still good stays."""
+    def abandon(self, queue: bytes, flight: Flight, error: BaseException) -> Entry | None:
+        """End a flight whose leader failed; those who wait get the error. Returns the verdict that is still good."""
+        living = None
         with self._lock:
             if self._flights.get(queue) is flight:
                 del self._flights[queue]
                 living = self._living(queue)
                 if living is not None:
-                    self._store(queue, self._postpone(living))
+                    living = self._postpone(living)
+                    self._store(queue, living)
         flight.set_exception(error)
+        return living
 
     def drop(self, queue: bytes) -> None:
         """Forget a queue, and do not store what is being fetched about it."""
         with self._lock:
             self.entries.pop(queue, None)
             self._flights.pop(queue, None)
+
+    def drop_namesakes(self, queue: bytes) -> None:
+        """Forget a queue under every URL that ends in the same account and name."""
+        name = _name(queue)
+        with self._lock:
+            for known in [each for each in (*self.entries, *self._flights) if _name(each) == name]:
+                self.entries.pop(known, None)
+                self._flights.pop(known, None)
 
     def clear(self) -> None:
         """Forget all queues, with a new lock: after a fork the old one may be held by a thread that is not there."""
@@ -184,6 +195,11 @@ class VerdictCache:
         self.entries[queue] = entry
 
 
+def _name(queue: bytes) -> list[bytes]:
+    """Account and name in a queue URL: Amazon SQS ignores its host, so two URLs may name one queue."""
+    return queue.rstrip(b"/").rsplit(b"/", 2)[1:]
+
+
 _CACHES: WeakSet[VerdictCache] = WeakSet()
 _SHARED: WeakValueDictionary[Hashable, VerdictCache] = WeakValueDictionary()
 _shared_lock = Lock()
@@ -196,6 +212,12 @@ def shared_cache(scope: Hashable, ttl_seconds: float, clock: Clock) -> VerdictCa
         if cache is None:
             cache = _SHARED[scope, clock] = VerdictCache(ttl_seconds, clock)
         return cache
+
+
+def drop_everywhere(queue: bytes) -> None:
+    """Forget a queue in every cache of this process, under whichever URL it is known there."""
+    for cache in all_caches():
+        cache.drop_namesakes(queue)
 
 
 def all_caches() -> list[VerdictCache]:

@@ -12,7 +12,15 @@ from safe_sqs.cache import Clock, shared_cache
 from safe_sqs.changes import look_at_change, touches
 from safe_sqs.config import Config
 from safe_sqs.facts import Answer, Asking, look_at, name_of
-from safe_sqs.judge import attributes_needed, judge_call, judge_change, judge_connection, judge_queue
+from safe_sqs.judge import (
+    attributes_needed,
+    inside_a_look,
+    judge_call,
+    judge_change,
+    judge_connection,
+    judge_queue,
+    unreadable_request,
+)
 from safe_sqs.model import Ask, Call, Connection, Facts, Mode, Partition, Queue, Unreadable, Verdict
 from safe_sqs.operations import CHANGES, Kind, kind_of
 from safe_sqs.rules.queue_encryption import CUSTOMER_KEY
@@ -94,6 +102,14 @@ class Guard:
             return queue, judge_queue(states, queue, self.config, today)
         before, after = states
         return queue, judge_change(before, after, self.config, today)
+
+    def unreadable_request(self) -> Verdict:
+        """What follows when the queue of a request cannot be read from it."""
+        return unreadable_request(self.config)
+
+    def inside_a_look(self) -> Verdict:
+        """What follows when a handler uses a queue while the guard is looking at it."""
+        return inside_a_look(self.config)
 
     def asks_for_addresses(self) -> bool:
         """True when a rule wants to know what the endpoint's host resolves to."""

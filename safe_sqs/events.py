@@ -57,7 +57,12 @@ class LookedUp(NamedTuple):
 
 Event = Refused | Warned | Noticed | LookedUp
 
-_subscribers: tuple[Callable[[Event], None], ...] = ()
+
+class _Subscription(NamedTuple):
+    callback: Callable[[Event], None]
+
+
+_subscriptions: tuple[_Subscription, ...] = ()
 
 
 def subscribe(callback: Callable[[Event], None]) -> Callable[[], None]:
@@ -65,12 +70,13 @@ def subscribe(callback: Callable[[Event], None]) -> Callable[[], None]:
 
     An exception in `callback` is logged and changes nothing else.
     """
-    global _subscribers
-    _subscribers = (*_subscribers, callback)
+    global _subscriptions
+    subscription = _Subscription(callback)
+    _subscriptions = (*_subscriptions, subscription)
 
     def unsubscribe() -> None:
-        global _subscribers
-        _subscribers = tuple(entry for entry in _subscribers if entry is not callback)
+        global _subscriptions
+        _subscriptions = tuple(entry for entry in _subscriptions if entry is not subscription)
 
     return unsubscribe
 
@@ -79,9 +85,9 @@ def emit(event: Event) -> None:
     """Tell the log and the subscribers."""
     if not isinstance(event, LookedUp):
         _log(event)
-    for callback in _subscribers:
+    for subscription in _subscriptions:
         try:
-            callback(event)
+            subscription.callback(event)
         except Exception:  # a subscriber must not change what becomes of a call
             logging.getLogger("safe_sqs").exception("a subscriber of safe_sqs failed")
 

@@ -34,9 +34,11 @@ class _Subscriber:
         """Put the guard in the place of this subscriber. What is under way here is still handed on to it."""
         with self._lock:
             if self._hooks is None:
+                from safe_sqs.config import Config
                 from safe_sqs.hooks import subscribe
 
-                self._hooks = subscribe(self._client)
+                # Not what the environment says by now: a client keeps the settings that it was made under.
+                self._hooks = subscribe(self._client, Config.of_nobody())
                 events = self._client.meta.events
                 events.unregister("before-sign", self.before_sign)
                 events.unregister("before-send", self.before_send)

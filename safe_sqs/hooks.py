@@ -24,15 +24,14 @@ from botocore.exceptions import (
 )
 
 from safe_sqs import events
-from safe_sqs.cache import Clock, Entry, Flight
+from safe_sqs.cache import Clock, Flight, drop_everywhere
 from safe_sqs.config import Config
 from safe_sqs.decisions import Guard, Scope
 from safe_sqs.errors import RefusedError, refusal
-from safe_sqs.judge import inside_a_look, unreadable_request
 from safe_sqs.model import Ask, Finding, Mode, Queue, Unreadable, Verdict, without_secrets
 from safe_sqs.operations import CHANGES, OPERATIONS
 from safe_sqs.rules import ALL_RULES
-from safe_sqs.way_out import MARK, WayOut
+from safe_sqs.way_out import MARK, SealedUnsigned, WayOut, is_watched
 from safe_sqs.wire import (
     QUEUE_URL,
     key_client,
@@ -55,6 +54,8 @@ _DENIALS = re.compile("AccessDenied|Kms|KMS|InvalidSecurity|NonExistentQueue|Que
 """Error codes which say that a queue is not what it was."""
 _CREDENTIALS_MISSING = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 _REGION_IN_HOST = re.compile(r"https?://(?:sqs(?:-fips)?\.(?P<region>[a-z0-9-]+)\.|(?P<legacy>[a-z0-9-]+)\.queue\.)")
+
+_START = "the check at start"
 
 _asking: ContextVar[bool] = ContextVar("safe_sqs_asking", default=False)
 
@@ -133,14 +134,17 @@ class Hooks:
         """Judge the queues that the configuration names. Raises one RefusedError for all that are not fit for use."""
         findings: list[Finding] = []
         bad: list[str] = []
-        for url in self.config.verify_queues:
-            entry = self._entry("the check at start", key_of(url))
-            if not entry.passes:
-                shown = without_secrets(url)
+        for url in self.config.verify_queues if self._guard.needs_queue("SendMessage") else ():
+            shown = without_secrets(url)
+            try:
+                refusals = self._verdict(_START, key_of(url)).refusals
+            except RefusedError as refused:  # the way out, which is the same for all of them
+                self._refuse(refused.findings, _START, shown)
+            if refusals:
                 bad.append(shown)
-                findings += [each._replace(found=f"{shown}: {each.found}") for each in entry.verdict.refusals]
+                findings += [each._replace(found=f"{shown}: {each.found}") for each in refusals]
         if findings:
-            self._refuse(tuple(findings), "the check at start", ", ".join(bad))
+            self._refuse(tuple(findings), _START, ", ".join(bad))
 
     # --- warm path ---------------------------------------------------------------------------------------------
 
@@ -165,7 +169,8 @@ class Hooks:
             way = way_out.approved
             now = monotonic()
             if (
-                request.url == way.url
+                "retries" in request.context
+                and request.url == way.url
                 and signature_version == way.signature_version
                 and request_signer._credentials is way.credentials
                 and now < way.ends
@@ -178,10 +183,14 @@ class Hooks:
                     if entry is not None and entry.passes and now < entry.fresh and wall() < entry.fresh_wall:
                         cache.hits += 1
                         request.context[MARK] = key
+                        request.__class__ = SealedUnsigned
                         return
                 elif operation_name in by_way_only:
+                    request.__class__ = SealedUnsigned
                     return
             judge(request, signature_version, request_signer, operation_name)
+            if is_watched(request, signature_version):
+                request.__class__ = SealedUnsigned
 
         return before_sign
 
@@ -235,53 +244,60 @@ class Hooks:
 
     def _findings_of_queue(self, operation: str, key: bytes) -> tuple[Finding, ...]:
         if not key:
-            return (unreadable_request(),)
-        return self._entry(operation, key).verdict.refusals
+            return self._refusals_of_unreadable(operation)
+        return self._verdict(operation, key).refusals
+
+    def _refusals_of_unreadable(self, operation: str) -> tuple[Finding, ...]:
+        verdict = self._guard.unreadable_request()
+        _warn(verdict, operation, "")
+        return verdict.refusals
 
     def _findings_of_change(self, operation: str, body: Any, url: str) -> tuple[Finding, ...]:
         parameters = parameters_in_body(body)
         if parameters is None:
-            return (unreadable_request(),)
+            return self._refusals_of_unreadable(operation)
         if not self._guard.is_change(operation, parameters):
             return ()
         queue, verdict = self._run(self._guard.judge_change(operation, parameters))
         _warn(verdict, operation, url or queue.name)
         return verdict.refusals
 
-    def _entry(self, operation: str, key: bytes) -> Entry:
+    def _verdict(self, operation: str, key: bytes) -> Verdict:
         """The verdict about a queue: from the cache, from whoever is fetching it, or by a look of our own."""
         while True:
             entry, flight, leads = self._cache.look_up(key)
             if flight is None:
                 assert entry is not None
-                return entry
+                return entry.verdict
             if leads:
-                return self._look_at(operation, key, flight, entry)
+                return self._look_at(operation, key, flight)
             if _asking.get():  # waiting from within a look at a queue could wait for ourselves
-                raise refusal((inside_a_look(),), operation, shown_url(key))
+                verdict = self._guard.inside_a_look()
+                _warn(verdict, operation, shown_url(key))
+                return verdict
             error = flight.exception()
             if error is None:
-                return flight.result()
+                return flight.result().verdict
             if isinstance(error, RefusedError):
                 raise refusal(error.findings, operation, shown_url(key))
             # Whoever was fetching was interrupted or lacks credentials; that is theirs, so ask anew.
 
-    def _look_at(self, operation: str, key: bytes, flight: Flight, living: Entry | None) -> Entry:
-        """Fetch and judge. When that fails, a verdict that is still good (`living`) stands."""
+    def _look_at(self, operation: str, key: bytes, flight: Flight) -> Verdict:
+        """Fetch and judge. When that fails, a verdict that is still good stands."""
         queue = self._guard.queue(url_of(key))
         try:
             facts = self._run(self._guard.look_at(queue))
             verdict, at_most = self._guard.judge(queue, facts)
         except BaseException as error:
-            self._cache.abandon(key, flight, error)
+            living = self._cache.abandon(key, flight, error)
             if living is not None and living.passes and isinstance(error, Exception):
-                return living
+                return living.verdict
             raise
         entry = self._cache.settle(key, flight, verdict, at_most)
         _warn(verdict, operation, queue.shown)
         events.emit(events.LookedUp(queue.shown, _outcome(verdict)))
         self._notice(queue)
-        return entry
+        return entry.verdict
 
     def _notice(self, queue: Queue) -> None:
         match = _REGION_IN_HOST.match(queue.url)
@@ -318,8 +334,8 @@ class Hooks:
             return Unreadable(code, ask.operation if "AccessDenied" in code else "", "")
         except BotoCoreError as error:
             return Unreadable(type(error).__name__, "", "")
-        except (ValueError, TypeError, KeyError, AttributeError) as error:  # an answer that botocore cannot parse
-            return Unreadable(type(error).__name__, "", "")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # what botocore cannot parse
+            return Unreadable("an answer that makes no sense", "", "")
         return answer
 
     def _keys(self) -> Any:
@@ -342,14 +358,15 @@ class Hooks:
     def _outdated(self, http_response: Any, parsed: Any, operation: str, context: Mapping[str, Any]) -> None:
         """Forget a queue that was changed, or that the service now denies."""
         code = str(parsed.get("Error", {}).get("Code", "")) if http_response.status_code >= 300 else ""
-        if operation in _OUTDATING or _DENIALS.search(code):
+        if operation in _OUTDATING:
+            drop_everywhere(context.get(MARK) or key_of(str(parsed.get("QueueUrl", ""))))
+        elif _DENIALS.search(code):
             self._cache.drop(context.get(MARK, b""))
-            self._cache.drop(key_of(str(parsed.get("QueueUrl", ""))))
 
     def _failure(self, context: Mapping[str, Any], event_name: str, **_: Any) -> None:
         """A call that failed on the way may have changed the queue all the same."""
         if event_name.rpartition(".")[2] in _OUTDATING:
-            self._cache.drop(context.get(MARK, b""))
+            drop_everywhere(context.get(MARK, b""))
 
 
 def _warn(verdict: Verdict, operation: str, queue: str) -> None:

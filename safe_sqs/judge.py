@@ -84,28 +84,38 @@ def judge_change(before: Facts, after: Facts, config: Config, today: date) -> Ve
     return Verdict(tuple(findings))
 
 
-def unreadable_request() -> Finding:
-    """The finding for a request that nobody approved and that cannot be read."""
-    return _cannot_tell(
+def unreadable_request(config: Config) -> Verdict:
+    """The verdict about a request that cannot be read, so that its queue is not known."""
+    finding = _cannot_tell(
         REQUEST_BODY,
+        config,
         found="the body of the request is not the JSON that SQS speaks, so its queue is not known",
         expected="a request of botocore's SQS client, with its body as botocore wrote it",
         next_step="make the request with a client of boto3 1.35 or newer, and remove what rewrites its body",
     )
+    return Verdict((finding,))
 
 
-def inside_a_look() -> Finding:
-    """The finding for a call that was made by a handler while the guard was looking at the same queue."""
-    return _cannot_tell(
+def inside_a_look(config: Config) -> Verdict:
+    """The verdict about a call that a handler made while the guard was looking at the same queue."""
+    finding = _cannot_tell(
         QUEUE_ATTRIBUTES,
+        config,
         found="the call was made from within the guard's own look at the queue",
         expected="no use of the queue by handlers of GetQueueAttributes, nor by a log handler during that call",
         next_step="let the log handler that sends to this queue leave out what botocore and urllib3 log",
     )
+    return Verdict((finding,))
 
 
-def _cannot_tell(rule: str, found: str, expected: str, next_step: str) -> Finding:
-    return Finding(rule, Mode.ENFORCE, found, expected, next_step, practice=None, unverifiable=True)
+def _cannot_tell(rule: str, config: Config, found: str, expected: str, next_step: str) -> Finding:
+    """A finding that stands for all queue rules: it refuses where one of them does."""
+    mode = Mode.ENFORCE if _enforced(config) else Mode.WARN
+    return Finding(rule, mode, found, expected, next_step, practice=None, unverifiable=True)
+
+
+def _enforced(config: Config) -> list[str]:
+    return [rule.name for rule in ALL_RULES if rule.subject is Subject.QUEUE and config.mode(rule.name) is Mode.ENFORCE]
 
 
 def attributes_needed(config: Config) -> frozenset[str]:
@@ -174,18 +184,14 @@ def _soften(finding: Finding, queue: Queue, config: Config) -> Finding:
 
 
 def _unreadable(facts: Unreadable, queue: Queue, config: Config) -> Finding:
-    waiting = [rule.name for rule in ALL_RULES if rule.subject is Subject.QUEUE and _is_enforced(rule, config)]
     finding = _cannot_tell(
         QUEUE_ATTRIBUTES,
+        config,
         found=f"the queue's attributes could not be read: {facts.code}",
-        expected=f"an answer, for {', '.join(waiting) or 'the rules that warn'}",
+        expected=f"an answer, for {', '.join(_enforced(config)) or 'the rules that warn'}",
         next_step=_next_step(facts),
     )
-    return finding._replace(mode=config.mode_when_unverifiable(queue.arn) if waiting else Mode.WARN)
-
-
-def _is_enforced(rule: Rule, config: Config) -> bool:
-    return config.mode(rule.name) is Mode.ENFORCE
+    return _soften(finding, queue, config)
 
 
 def _next_step(facts: Unreadable) -> str:

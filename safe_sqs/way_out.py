@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from botocore.awsrequest import AWSPreparedRequest
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest, HeadersDict
 
 from safe_sqs import events
 from safe_sqs.decisions import Guard
 from safe_sqs.errors import GuardError
 from safe_sqs.model import Connection, Finding, Identity, Mode
 from safe_sqs.wire import (
+    SIGNATURE,
     SIGNATURE_START,
     describe,
     identity_in_header,
@@ -22,7 +23,7 @@ from safe_sqs.wire import (
     shown_url,
 )
 
-__all__ = ["MARK", "WayOut"]
+__all__ = ["MARK", "SealedUnsigned", "WayOut", "is_watched"]
 
 Refuse = Callable[[tuple[Finding, ...], str, str], NoReturn]
 
@@ -55,13 +56,48 @@ _UNKNOWN = b"\0"
 _NO_WAY = Way("", None, object(), _UNKNOWN, None, 0.0)
 
 
+def _changed(name: str) -> GuardError:
+    return GuardError(f"the {name} of a request was changed after safe_sqs had checked it, so it is not sent")
+
+
+class SealedUnsigned(AWSRequest):
+    """A request that was judged and is about to be signed: where it goes and what it says stay as they are."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("url", "method", "data", "params"):
+            raise _changed(name)
+        super().__setattr__(name, value)
+
+
+class SealedHeaders(HeadersDict):
+    """Headers whose signature stays as it is. Others may be added, as tracing does."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._keep(key)
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self._keep(key)
+        super().__delitem__(key)
+
+    def _keep(self, key: str) -> None:
+        if key.lower() in ("authorization", "x-amz-security-token", "host"):
+            raise _changed(f"header {key}")
+
+
 class SealedRequest(AWSPreparedRequest):
-    """A request that was checked: what decides where it goes, and what goes there, cannot be changed any more."""
+    """A signed request that was checked: what decides where it goes, and what goes there, stays as it is."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("url", "method", "headers", "body"):
-            raise GuardError(f"the {name} of a request was changed after safe_sqs had checked it, so it is not sent")
+            raise _changed(name)
         super().__setattr__(name, value)
+
+
+def is_watched(request: Any, signature_version: Any) -> bool:
+    """True when a request that is about to be signed will pass `before-send` too: botocore's own road out notes its
+    attempts in the context. Presigned URLs, and requests that a program signs and sends by itself, do not."""
+    return signature_version == "v4" and "retries" in request.context
 
 
 class WayOut:
@@ -77,12 +113,12 @@ class WayOut:
 
     def send_handler(self) -> Callable[..., None]:
         """The subscriber to `before-send`."""
-        endpoint = self._client._endpoint
+        client = self._client
         judge = self._judge_signed
 
         def before_send(request: Any, event_name: str, **_: Any) -> None:
             way = self.approved
-            session = endpoint.http_session
+            session = client._endpoint.http_session
             try:
                 signature = request.headers["Authorization"]
             except KeyError:
@@ -91,11 +127,14 @@ class WayOut:
                 request.url != way.url
                 or type(signature) is not bytes
                 or not signature.startswith(way.signature_start)
+                or SIGNATURE not in signature
                 or session is not way.http_session
                 or session._verify is not way.verify
             ):
                 judge(request, event_name.rpartition(".")[2])
             if type(request) is AWSPreparedRequest:
+                if isinstance(request.headers, HeadersDict):
+                    request.headers.__class__ = SealedHeaders
                 request.__class__ = SealedRequest
 
         return before_send
@@ -116,7 +155,7 @@ class WayOut:
         credentials = override or request_signer._credentials
         identity = identity_of(credentials, signature_version)
         refusals = self._refusals(request.url, identity, operation, shown_url(queue_in_body(request.data)))
-        if override is None and not refusals:
+        if not refusals and is_watched(request, signature_version):
             self._approve(request.url, signature_version, credentials, _UNKNOWN)
         return refusals
 

@@ -24,6 +24,7 @@ from safe_sqs.model import Connection, Identity, IdentityKind, Partition, withou
 
 __all__ = [
     "QUEUE_URL",
+    "SIGNATURE",
     "SIGNATURE_START",
     "describe",
     "identity_in_header",
@@ -41,6 +42,7 @@ __all__ = [
 QUEUE_URL = b'"QueueUrl": "'
 """What stands before the queue URL in the JSON that botocore writes."""
 
+SIGNATURE = b", Signature="
 SIGNATURE_START = b"AWS4-HMAC-SHA256 Credential="
 _AUTHORIZATION = re.compile(rb"AWS4-[A-Z0-9-]+ Credential=(?P<key>[^/\s,]+)/\S.*Signature=\S+")
 _PLAIN = re.compile(rb"[\x20-\x5b\x5d-\x7e]+")
@@ -193,7 +195,8 @@ def _identity(access_key: str, has_token: bool, credentials: Any) -> Identity:
         kind=IdentityKind.TEMPORARY if temporary else IdentityKind.LONG_TERM,
         key_tail=access_key[-4:] if len(access_key) >= 16 else "",
         provider=provider,
-        renews_itself=isinstance(credentials, RefreshableCredentials) or (provider == "env" and running_in_lambda()),
+        # What refreshes from the environment only reads the same variables again; in Lambda, the service renews them.
+        renews_itself=running_in_lambda() if provider == "env" else isinstance(credentials, RefreshableCredentials),
     )
 
 

@@ -25,7 +25,7 @@ from sockets import certificates, listening
 from support import LONG_TERM, REGION, TEMPORARY, UNENCRYPTED, WIRE_ONLY, new_core, new_session
 
 import safe_sqs
-from safe_sqs import Config, GuardError, guard, session
+from safe_sqs import Config, GuardError, guard
 
 BODY = "a message that should not be there"
 ENTRIES = [{"Id": "1", "MessageBody": BODY}]
@@ -1092,7 +1092,7 @@ def make_stage(monkeypatch, emulator, unknown, queue_name):
     monkeypatch.setenv("AWS_CA_BUNDLE", emulator.authority)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setenv("SAFE_SQS_TRUSTED_ENDPOINT_HOSTS", emulator.host)
-    monkeypatch.setattr(session, "DEFAULT_SESSION", None)
+    monkeypatch.setattr(safe_sqs, "DEFAULT_SESSION", None)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     for name, value in TEMPORARY.items():
         monkeypatch.setenv(name.upper(), value)

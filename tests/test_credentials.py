@@ -23,7 +23,7 @@ from sockets import Answer, certificates, listening, record_signatures
 from support import REGION, WIRE_ONLY, new_core, new_session
 
 import safe_sqs
-from safe_sqs import Config, RefusedError, guard, session
+from safe_sqs import Config, RefusedError, guard
 
 QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/orders"
 BODY = "a message that nobody may see"
@@ -62,7 +62,7 @@ def server(tmp_path_factory):
 def nothing_asked(monkeypatch, server):
     """A server that has been asked nothing yet, no retries, and a default session of this test's own."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    monkeypatch.setattr(session, "DEFAULT_SESSION", None)
+    monkeypatch.setattr(safe_sqs, "DEFAULT_SESSION", None)
     server.requests.clear()
 
 

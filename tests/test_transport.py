@@ -23,7 +23,7 @@ from support import LONG_TERM, REGION, TEMPORARY, WIRE_ONLY, new_core, new_sessi
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import safe_sqs
-from safe_sqs import Config, GuardError, RefusedError, guard, session, wire
+from safe_sqs import Config, GuardError, RefusedError, guard, wire
 
 QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/orders"
 BODY = "a message that nobody may see"
@@ -35,7 +35,7 @@ def temporary_credentials(monkeypatch):
     for name, value in TEMPORARY.items():
         monkeypatch.setenv(name.upper(), value)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    monkeypatch.setattr(session, "DEFAULT_SESSION", None)
+    monkeypatch.setattr(safe_sqs, "DEFAULT_SESSION", None)
 
 
 @pytest.fixture

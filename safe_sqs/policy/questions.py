@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 from typing import NamedTuple
 
-from safe_sqs.operations import OPERATIONS, Kind
+from safe_sqs.operations import OPERATIONS, ROLE_KINDS, Kind
 from safe_sqs.patterns import has_wildcard, matches
 from safe_sqs.policy.document import Condition, Document, Statement, parse
 
@@ -107,27 +107,32 @@ def _narrows(condition: Condition) -> bool:
     operator = condition.operator.removeprefix("foranyvalue:")
     if operator not in _POSITIVE_OPERATORS or condition.key not in _NARROWING_KEYS or not condition.values:
         return False
-    return all(_is_fixed(condition.key, value) for value in condition.values)
+    by_part = operator.startswith("arn")
+    return all(_is_fixed(condition.key, value, by_part=by_part) for value in condition.values)
 
 
-def _is_fixed(key: str, value: str) -> bool:
+def _is_fixed(key: str, value: str, *, by_part: bool) -> bool:
     if "${" in value or value == "":
         return False
     if key == "aws:sourceip":
         return _is_narrow_network(value)
     if key in ("aws:sourcearn", "aws:principalarn"):
-        return _is_fixed_arn(value)
+        return _is_fixed_arn(value, by_part=by_part)
     return not has_wildcard(value)
 
 
-def _is_fixed_arn(value: str) -> bool:
+def _is_fixed_arn(value: str, *, by_part: bool) -> bool:
+    """True when the ARN names an account or a bucket. In ArnLike a star stays within its part (`by_part`); in
+    StringLike it runs across the colons, so that nothing behind it is in a place of its own."""
     parts = value.split(":", 5)
     if len(parts) != 6:
         return False
-    _, _, service, _, account, resource = parts
+    *front, account, resource = parts
+    if not by_part and has_wildcard("".join(front)):
+        return False
     if account.isdigit() and len(account) == 12:
         return True
-    return service == "s3" and not has_wildcard(resource)
+    return front[2] == "s3" and not has_wildcard(resource)
 
 
 def _is_narrow_network(value: str) -> bool:
@@ -153,8 +158,8 @@ def _accounts(statement: Statement) -> frozenset[str]:
 def _is_wider_than_a_role(statement: Statement) -> bool:
     if statement.actions_negated or any(has_wildcard(action) for action in statement.actions):
         return True
-    kinds = {_ACTION_KINDS.get(action, Kind.ADMINISTER) for action in statement.actions} - {Kind.READ}
-    return Kind.ADMINISTER in kinds and len(kinds) > 1
+    kinds = {_ACTION_KINDS.get(action, Kind.ADMINISTER) for action in statement.actions}
+    return not any(kinds <= allowed for allowed in ROLE_KINDS.values())
 
 
 def _denies_everyone(statement: Statement, queue_arn: str) -> bool:

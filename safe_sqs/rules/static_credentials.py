@@ -28,6 +28,8 @@ def check(connection: Connection, settings: Settings) -> Iterator[Problem]:
     if endpoint and settings.loopback_is_safe and is_loopback(endpoint.host) and not connection.proxied:
         return
     kind, key_tail, provider, renews_itself = connection.identity
+    if kind is IdentityKind.ABSENT:
+        return
     of_provider = f" of the provider {provider!r}" if provider else ""
     if kind is IdentityKind.UNSIGNED:
         yield Problem(
