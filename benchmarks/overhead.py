@@ -4,7 +4,8 @@ Measures, in CPU time and with the network stubbed at the HTTP session of each c
 
   - whole calls: SendMessage, and ReceiveMessage with ten messages, guarded against not guarded;
   - the guard's handlers alone, by emitting the events of a real call, less the same on a client without guard;
-  - a fresh interpreter that imports safe_sqs and makes a client, against one that does so with boto3.
+  - a fresh interpreter that imports safe_sqs and makes a client, against one that does so with boto3; and, for what
+    is put off until then, with a first send as well.
 
 Everything is interleaved in short rounds in one process, medians are taken, and the same figure is given for two
 things without guard ("two without"): what it differs from no difference by is noise. Both for temporary credentials as
@@ -14,8 +15,8 @@ A machine that does other work at the same time makes all of it less certain; th
 standard error.
 
 Examples:
-  python benchmarks/overhead.py                    # about a minute
-  python benchmarks/overhead.py --quick            # about ten seconds
+  python benchmarks/overhead.py                    # some two minutes
+  python benchmarks/overhead.py --quick            # some twenty seconds
   python benchmarks/overhead.py --json cost.json   # the figures, and what they were measured on, as JSON too
 
 The exit status is 0 whether or not the goals are met: a busy machine is no fault of the code.

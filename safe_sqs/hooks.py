@@ -1,9 +1,10 @@
 """The adapter to botocore: subscribes to a client's events, and carries out what the guard decides.
 
-Public events only. `before-sign` sees the finished request before any signature exists, on every road out: the
-client's own, presigned URLs, and programs that sign with the client and send by themselves. `before-send` sees what
-really leaves, `after-call` the service's answer. All are subscribed at the root of the event tree and last, so that
-every other handler has had its say.
+Public events only. `before-sign` sees a request before any signature exists: its way out is judged there, on every
+road. `before-send` sees what really leaves: the signature is judged there, and the call, by the body that goes out.
+Presigned URLs, and requests that a program signs with the client and sends by itself, never come there, so their call
+is judged at `before-sign` too. `after-call` sees the service's answer. All are subscribed at the root of the event
+tree and last, so that every other handler has had its say.
 
 The handlers compare what they see with what was approved before; whatever differs goes to the slow path below them.
 """
@@ -31,9 +32,10 @@ from safe_sqs.errors import RefusedError, refusal
 from safe_sqs.model import Ask, Finding, Mode, Queue, Unreadable, Verdict, without_secrets
 from safe_sqs.operations import CHANGES, OPERATIONS
 from safe_sqs.rules import ALL_RULES
-from safe_sqs.way_out import MARK, SealedUnsigned, WayOut, is_watched
+from safe_sqs.way_out import MARK, WayOut, is_watched, seal
 from safe_sqs.wire import (
     QUEUE_URL,
+    SIGNATURE,
     key_client,
     key_of,
     parameters_in_body,
@@ -115,16 +117,19 @@ class Hooks:
         self._way_out = WayOut(client, self._guard, "sqs", self._refuse)
         self._key_client: Any = None
         self._told: set[str] = set()
+        # Where nothing is refused, nothing is kept from being changed either.
+        self._keep = seal if Mode.ENFORCE in dict(config.modes).values() else _leave
         self.before_sign = self._sign_handler()
-        self.before_send = self._way_out.send_handler()
+        self.before_send = self._send_handler()
 
     def subscribe(self) -> None:
         """Subscribe to the client's events, unless a guard with this configuration already has."""
         handlers: dict[str, Callable[..., None]] = {
             "before-sign": self.before_sign,
             "before-send": self.before_send,
-            "after-call": self._answer_handler(),
-            "after-call-error": self._failure,
+            "after-call": self._denial_handler(),
+            "after-call-error": self._forget,
+            **{f"after-call.sqs.{operation}": self._forget for operation in _OUTDATING},
         }
         for event, handler in handlers.items():
             name = ("safe_sqs", event, self.config, self._clock)
@@ -149,11 +154,8 @@ class Hooks:
     # --- warm path ---------------------------------------------------------------------------------------------
 
     def _sign_handler(self) -> Callable[..., None]:
-        way_out, cache, entries = self._way_out, self._cache, self._cache.entries
-        monotonic, wall = self._clock
-        by_queue = self._unquestioned(needs_queue=True)
-        by_way_only = self._unquestioned(needs_queue=False)
-        judge = self._judge_request
+        way_out = self._way_out
+        judge = self._judge_unsigned
 
         # All arguments of the event are named, because collecting the rest of them costs more than the work done here.
         def before_sign(
@@ -167,32 +169,59 @@ class Hooks:
             **_: Any,
         ) -> None:
             way = way_out.approved
-            now = monotonic()
+            context = request.context
+            context[MARK] = request.data
             if (
-                "retries" in request.context
-                and request.url == way.url
-                and signature_version == way.signature_version
-                and request_signer._credentials is way.credentials
-                and now < way.ends
+                "retries" not in context
+                or "signing" in context
+                or request.url != way.url
+                or signature_version != way.signature_version
+                or request_signer._credentials is not way.credentials
             ):
-                if operation_name in by_queue:
-                    body = request.data
+                judge(request, signature_version, request_signer, operation_name)
+
+        return before_sign
+
+    def _send_handler(self) -> Callable[..., None]:
+        client, way_out, cache, entries = self._client, self._way_out, self._cache, self._cache.entries
+        monotonic, wall = self._clock
+        by_queue = {f"before-send.sqs.{operation}" for operation in self._unquestioned(needs_queue=True)}
+        by_way_only = {f"before-send.sqs.{operation}" for operation in self._unquestioned(needs_queue=False)}
+        judge, keep = self._judge_signed, self._keep
+
+        def before_send(request: Any, event_name: str, **_: Any) -> None:
+            way = way_out.approved
+            now = monotonic()
+            session = client._endpoint.http_session
+            try:
+                signature = request.headers["Authorization"]
+            except KeyError:
+                signature = None
+            if (
+                request.url == way.url
+                and now < way.ends
+                and type(signature) is bytes
+                and signature.startswith(way.signature_start)
+                and signature[-76:-64] == SIGNATURE
+                and session is way.http_session
+                and session._verify is way.verify
+            ):
+                if event_name in by_queue:
+                    body = request.body
                     start = body.find(QUEUE_URL) + len(QUEUE_URL) if type(body) is bytes else 0
                     key = body[start : body.find(b'"', start)] if start >= len(QUEUE_URL) else b""
                     entry = entries.get(key)
                     if entry is not None and entry.passes and now < entry.fresh and wall() < entry.fresh_wall:
                         cache.hits += 1
-                        request.context[MARK] = key
-                        request.__class__ = SealedUnsigned
+                        keep(request)
                         return
-                elif operation_name in by_way_only:
-                    request.__class__ = SealedUnsigned
+                elif event_name in by_way_only:
+                    keep(request)
                     return
-            judge(request, signature_version, request_signer, operation_name)
-            if is_watched(request, signature_version):
-                request.__class__ = SealedUnsigned
+            judge(request, event_name.rpartition(".")[2])
+            keep(request)
 
-        return before_sign
+        return before_send
 
     def _unquestioned(self, *, needs_queue: bool) -> frozenset[str]:
         """The operations about which the call rules and the judge of changes have nothing to say."""
@@ -204,32 +233,31 @@ class Hooks:
             and not self._guard.judge_operation(operation).findings
         )
 
-    def _answer_handler(self) -> Callable[..., None]:
-        outdated = self._outdated
-
-        def after_call(
-            http_response: Any, parsed: Any, model: Any, context: Any, event_name: Any = None, **_: Any
-        ) -> None:
-            if http_response.status_code >= 300 or model.name in _OUTDATING:
-                outdated(http_response, parsed, model.name, context)
-
-        return after_call
-
     # --- the request -------------------------------------------------------------------------------------------
 
-    def _judge_request(self, request: Any, signature_version: Any, request_signer: Any, operation: str) -> None:
-        """Judge the way out of a request, then the call in it. Raises RefusedError."""
-        key = queue_in_body(request.data)
-        request.context[MARK] = key
-        url = shown_url(key)
+    def _judge_unsigned(self, request: Any, signature_version: Any, request_signer: Any, operation: str) -> None:
+        """Judge the way out of a request, and its call where nobody will see what leaves. Raises RefusedError."""
         findings = self._way_out.findings_before_signature(request, signature_version, request_signer, operation)
+        if findings or not is_watched(request, signature_version):
+            self._judge_call(findings, operation, request.data)
+            self._keep(request)
+
+    def _judge_signed(self, request: Any, operation: str) -> None:
+        """Judge what is about to leave: its way out, and the call in its body. Raises RefusedError."""
+        findings = self._way_out.findings_after_signature(request, operation)
+        self._judge_call(findings, operation, request.body)
+
+    def _judge_call(self, findings: tuple[Finding, ...], operation: str, body: Any) -> None:
+        """Refuse a call, or let it go on. `findings` are what refuses its way out."""
+        key = queue_in_body(body)
+        url = shown_url(key)
         is_safe = not findings  # over a bad way out the queue cannot be looked at
         findings += self._findings_of_operation(operation, url)
         try:
             if is_safe and self._guard.needs_queue(operation):
                 findings += self._findings_of_queue(operation, key)
             elif is_safe and operation in CHANGES:
-                findings += self._findings_of_change(operation, request.data, url)
+                findings += self._findings_of_change(operation, body, url)
         except RefusedError as refused:  # the guard's own look at the queue was refused
             findings += refused.findings
         if findings:
@@ -342,9 +370,7 @@ class Hooks:
         """A KMS client with the credentials of the SQS client, held to the same connection rules."""
         if self._key_client is None:
             client = key_client(self._client)
-            way_out = WayOut(client, self._guard, "kms", self._refuse)
-            client.meta.events.register_last("before-sign", way_out.judge_unsigned)
-            client.meta.events.register_last("before-send", way_out.send_handler())
+            WayOut(client, self._guard, "kms", self._refuse).subscribe(client.meta.events)
             self._key_client = client
         return self._key_client
 
@@ -355,18 +381,28 @@ class Hooks:
 
     # --- the answer --------------------------------------------------------------------------------------------
 
-    def _outdated(self, http_response: Any, parsed: Any, operation: str, context: Mapping[str, Any]) -> None:
-        """Forget a queue that was changed, or that the service now denies."""
-        code = str(parsed.get("Error", {}).get("Code", "")) if http_response.status_code >= 300 else ""
-        if operation in _OUTDATING:
-            drop_everywhere(context.get(MARK) or key_of(str(parsed.get("QueueUrl", ""))))
-        elif _DENIALS.search(code):
-            self._cache.drop(context.get(MARK, b""))
+    def _denial_handler(self) -> Callable[..., None]:
+        denied = self._denied
 
-    def _failure(self, context: Mapping[str, Any], event_name: str, **_: Any) -> None:
-        """A call that failed on the way may have changed the queue all the same."""
+        def after_call(http_response: Any, parsed: Any, context: Any, **_: Any) -> None:
+            if http_response.status_code >= 300 and not _asking.get():
+                denied(parsed, context)
+
+        return after_call
+
+    def _denied(self, parsed: Any, context: Mapping[str, Any]) -> None:
+        """Forget a queue when the service says that it is not what it was."""
+        if _DENIALS.search(str(parsed.get("Error", {}).get("Code", ""))):
+            self._cache.drop(queue_in_body(context.get(MARK)))
+
+    def _forget(self, context: Mapping[str, Any], event_name: str, parsed: Any = None, **_: Any) -> None:
+        """Forget a queue that was changed. A call that failed on the way may have changed it all the same."""
         if event_name.rpartition(".")[2] in _OUTDATING:
-            drop_everywhere(context.get(MARK, b""))
+            drop_everywhere(queue_in_body(context.get(MARK)) or key_of(str((parsed or {}).get("QueueUrl", ""))))
+
+
+def _leave(_: Any) -> None:
+    """Do nothing to a request."""
 
 
 def _warn(verdict: Verdict, operation: str, queue: str) -> None:

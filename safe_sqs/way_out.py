@@ -13,8 +13,8 @@ from safe_sqs.decisions import Guard
 from safe_sqs.errors import GuardError
 from safe_sqs.model import Connection, Finding, Identity, Mode
 from safe_sqs.wire import (
-    SIGNATURE,
     SIGNATURE_START,
+    addresses_of,
     describe,
     identity_in_header,
     identity_of,
@@ -23,12 +23,12 @@ from safe_sqs.wire import (
     shown_url,
 )
 
-__all__ = ["MARK", "SealedUnsigned", "WayOut", "is_watched"]
+__all__ = ["MARK", "WayOut", "is_watched", "seal"]
 
 Refuse = Callable[[tuple[Finding, ...], str, str], NoReturn]
 
 MARK = "safe_sqs"
-"""The key in botocore's request context under which the name of the judged queue travels to the answer."""
+"""The key in botocore's request context under which the body of a request travels to the answer."""
 
 _MOST_TOLD = 256
 
@@ -57,14 +57,18 @@ _NO_WAY = Way("", None, object(), _UNKNOWN, None, 0.0)
 
 
 def _changed(name: str) -> GuardError:
-    return GuardError(f"the {name} of a request was changed after safe_sqs had checked it, so it is not sent")
+    return GuardError(f"the {name} of a request was changed after safe_sqs had judged it, so it is not sent")
 
 
-class SealedUnsigned(AWSRequest):
-    """A request that was judged and is about to be signed: where it goes and what it says stay as they are."""
+class SealedUnwatched(AWSRequest):
+    """A request that was judged, is about to be signed, and will not be seen again: it goes where it went. A signer may
+    move the parameters and its signature into the query of the URL."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("url", "method", "data", "params"):
+        if name == "url":
+            if value.partition("?")[0] != str(self.url).partition("?")[0]:
+                raise _changed(name)
+        elif name == "method" or (name in ("data", "params") and value):
             raise _changed(name)
         super().__setattr__(name, value)
 
@@ -86,7 +90,7 @@ class SealedHeaders(HeadersDict):
 
 
 class SealedRequest(AWSPreparedRequest):
-    """A signed request that was checked: what decides where it goes, and what goes there, stays as it is."""
+    """A signed request that was judged: what decides where it goes, and what goes there, stays as it is."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("url", "method", "headers", "body"):
@@ -94,10 +98,23 @@ class SealedRequest(AWSPreparedRequest):
         super().__setattr__(name, value)
 
 
+def seal(request: Any) -> None:
+    """Keep a request as it was judged, whatever handler comes after."""
+    if type(request) is AWSRequest:
+        request.__class__ = SealedUnwatched
+    elif type(request) is AWSPreparedRequest:
+        headers: Any = request.headers
+        if type(headers) is HeadersDict:
+            headers.__class__ = SealedHeaders
+        request.__class__ = SealedRequest
+
+
 def is_watched(request: Any, signature_version: Any) -> bool:
     """True when a request that is about to be signed will pass `before-send` too: botocore's own road out notes its
-    attempts in the context. Presigned URLs, and requests that a program signs and sends by itself, do not."""
-    return signature_version == "v4" and "retries" in request.context
+    attempts in the context. Presigned URLs, requests that a program signs and sends by itself, and requests with
+    credentials of their own are judged in full before the signature."""
+    context = request.context
+    return signature_version == "v4" and "retries" in context and "signing" not in context
 
 
 class WayOut:
@@ -111,41 +128,24 @@ class WayOut:
         self._refuse = refuse
         self._told: set[tuple[str, Identity]] = set()
 
-    def send_handler(self) -> Callable[..., None]:
-        """The subscriber to `before-send`."""
-        client = self._client
-        judge = self._judge_signed
+    def subscribe(self, emitter: Any) -> None:
+        """Judge every request of a client by its way out alone."""
+        emitter.register_last("before-sign", self._before_sign)
+        emitter.register_last("before-send", self._before_send)
 
-        def before_send(request: Any, event_name: str, **_: Any) -> None:
-            way = self.approved
-            session = client._endpoint.http_session
-            try:
-                signature = request.headers["Authorization"]
-            except KeyError:
-                signature = None
-            if (
-                request.url != way.url
-                or type(signature) is not bytes
-                or not signature.startswith(way.signature_start)
-                or SIGNATURE not in signature
-                or session is not way.http_session
-                or session._verify is not way.verify
-            ):
-                judge(request, event_name.rpartition(".")[2])
-            if type(request) is AWSPreparedRequest:
-                if isinstance(request.headers, HeadersDict):
-                    request.headers.__class__ = SealedHeaders
-                request.__class__ = SealedRequest
-
-        return before_send
-
-    def judge_unsigned(
+    def _before_sign(
         self, request: Any, signature_version: Any, request_signer: Any, operation_name: str, **_: Any
     ) -> None:
-        """Judge a request before it is signed, as a subscriber to `before-sign`. Raises RefusedError."""
         findings = self.findings_before_signature(request, signature_version, request_signer, operation_name)
         if findings:
             self._refuse(findings, operation_name, "")
+
+    def _before_send(self, request: Any, event_name: str, **_: Any) -> None:
+        operation = event_name.rpartition(".")[2]
+        findings = self.findings_after_signature(request, operation)
+        if findings:
+            self._refuse(findings, operation, "")
+        seal(request)
 
     def findings_before_signature(
         self, request: Any, signature_version: Any, request_signer: Any, operation: str
@@ -159,22 +159,23 @@ class WayOut:
             self._approve(request.url, signature_version, credentials, _UNKNOWN)
         return refusals
 
-    def _judge_signed(self, request: Any, operation: str) -> None:
-        credentials = self._client._request_signer._credentials
-        identity = identity_in_header(request.headers, credentials)
-        queue = shown_url(queue_in_body(request.body))
-        refusals = self._refusals(request.url, identity, operation, queue)
-        if refusals:
-            self._refuse(refusals, operation, queue)
-        key = key_in_header(request.headers)
-        start = SIGNATURE_START + key + b"/" if key else _UNKNOWN
-        self._approve(request.url, self.approved.signature_version, credentials, start)
+    def findings_after_signature(self, request: Any, operation: str) -> tuple[Finding, ...]:
+        """What refuses a request that is about to leave; when nothing does, its way is approved."""
+        identity = identity_in_header(request.headers, self._client._request_signer._credentials)
+        refusals = self._refusals(request.url, identity, operation, shown_url(queue_in_body(request.body)))
+        if not refusals:
+            key = key_in_header(request.headers)
+            start = SIGNATURE_START + key + b"/" if key else _UNKNOWN
+            way = self.approved
+            self._approve(request.url, way.signature_version, way.credentials, start)
+        return refusals
 
     def _refusals(self, url: str, identity: Identity, operation: str, queue: str) -> tuple[Finding, ...]:
-        connection = describe(
-            self._client, url, identity, self._service, with_addresses=self._guard.asks_for_addresses()
-        )
+        connection = describe(self._client, url, identity, self._service)
         verdict = self._guard.judge_connection(connection)
+        if self._guard.asks_for_addresses() and not verdict.refusals:  # a bad name is not even asked of the resolver
+            connection = connection._replace(addresses=addresses_of(url))
+            verdict = self._guard.judge_connection(connection)
         self._warn_once(connection, verdict.findings, operation, queue)
         return verdict.refusals
 

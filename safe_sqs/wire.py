@@ -26,6 +26,7 @@ __all__ = [
     "QUEUE_URL",
     "SIGNATURE",
     "SIGNATURE_START",
+    "addresses_of",
     "describe",
     "identity_in_header",
     "identity_of",
@@ -43,6 +44,8 @@ QUEUE_URL = b'"QueueUrl": "'
 """What stands before the queue URL in the JSON that botocore writes."""
 
 SIGNATURE = b", Signature="
+"""What stands before the 64 digits of the signature, at the end of the Authorization header."""
+
 SIGNATURE_START = b"AWS4-HMAC-SHA256 Credential="
 _AUTHORIZATION = re.compile(rb"AWS4-[A-Z0-9-]+ Credential=(?P<key>[^/\s,]+)/\S.*Signature=\S+")
 _PLAIN = re.compile(rb"[\x20-\x5b\x5d-\x7e]+")
@@ -65,7 +68,7 @@ def partitions() -> tuple[Partition, ...]:
     )
 
 
-def describe(client: Any, url: str, identity: Identity, service: str, *, with_addresses: bool) -> Connection:
+def describe(client: Any, url: str, identity: Identity, service: str) -> Connection:
     """The connection over which `client` would send a request to `url`."""
     session = client._endpoint.http_session
     proxy = _proxy(session, url)
@@ -79,7 +82,6 @@ def describe(client: Any, url: str, identity: Identity, service: str, *, with_ad
         proxy_sees_plain_text=bool(proxy is not None and settings.get("proxy_use_forwarding_for_https")),
         identity=identity,
         partitions=partitions(),
-        addresses=_addresses(url) if with_addresses else None,
     )
 
 
@@ -88,7 +90,8 @@ def _proxy(http_session: Any, url: str) -> str | None:
     return configuration.proxy_url_for(url) if configuration is not None else None
 
 
-def _addresses(url: str) -> tuple[str, ...]:
+def addresses_of(url: str) -> tuple[str, ...]:
+    """The addresses of the URL's host, or none when it does not resolve."""
     endpoint = parse_endpoint(url)
     if endpoint is None:
         return ()

@@ -25,6 +25,7 @@ ROOMS = [
     "policy",
     "rules",
     "sources",
+    "floor",
     "config",
     "judge",
     "facts",
@@ -67,9 +68,16 @@ def source_of(module: str) -> ast.Module:
     return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
 
 
+class _WithoutTypes(ast.NodeTransformer):
+    """Takes away what only a type checker reads."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        return node.orelse if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+
+
 def imports_of(module: str) -> Iterator[str]:
-    """All that a module imports, wherever in it: `a.b` for `import a.b`, and `a.b.c` too for `from a.b import c`."""
-    for node in ast.walk(source_of(module)):
+    """All that a module imports when it runs: `a.b` for `import a.b`, and `a.b.c` for `from a.b import c`."""
+    for node in ast.walk(_WithoutTypes().visit(source_of(module))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from safe_sqs.demo import cost
+from safe_sqs.demo.unplugged import Provider, two_clients_and_a_guarded_one
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "overhead.py"
 FEW = ("--rounds", "1", "2", "2", "2", "2", "1")
@@ -74,12 +75,12 @@ def test_help_teaches():
 
 
 def test_something_else_than_the_usual_case_is_not_measured():
-    with pytest.raises(RuntimeError, match="looked 0 times"), cost._clients(cost.Provider.STATIC):
+    with pytest.raises(RuntimeError, match="looked 0 times"), two_clients_and_a_guarded_one(Provider.STATIC):
         pass
 
 
 def test_only_the_third_client_is_guarded():
-    with cost._clients(cost.Provider.STATIC) as clients:
+    with two_clients_and_a_guarded_one(Provider.STATIC) as clients:
         recorded = [cost._record(client) for client in clients]
         handlers = [
             [len(client.meta.events.emit(name, **arguments)) for name, arguments in calls.values()]

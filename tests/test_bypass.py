@@ -1035,6 +1035,7 @@ def a_handler_that_writes_a_body_with_two_queues(stage):
     client.send_message(QueueUrl=stage.good, MessageBody=BODY)
 
 
+@way
 def a_handler_that_swaps_the_queue_after_the_signature(stage):
     client = stage.client()
     client.send_message(QueueUrl=stage.good, MessageBody="harmless")
@@ -1066,8 +1067,6 @@ OUT_OF_SCOPE = {
     "rail, not a sandbox.",
     a_handler_that_writes_a_body_with_two_queues: "A body that no serialiser writes: a handler that forges it means "
     "harm, and could as well send it by itself.",
-    a_handler_that_swaps_the_queue_after_the_signature: "The signature covers the body, so AWS refuses such a request; "
-    "the emulator does not look at signatures.",
     a_handler_that_makes_another_operation_of_the_call: "The same for a handler that turns one operation into another.",
 }
 """What the guard does not stop, and why not. Each one is tried below, so that this stays true."""

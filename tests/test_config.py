@@ -1079,6 +1079,20 @@ def test_the_organisations_files_are_where_only_an_administrator_writes(monkeypa
     ]
 
 
+def test_an_empty_organisation_file_locks_nothing(organisation):
+    organisation("")
+    assert Config(profile="local", when_unverifiable="warn").loopback_is_safe
+
+
+def test_the_configuration_of_nobody_is_the_organisations_alone(organisation, monkeypatch):
+    monkeypatch.setenv("SAFE_SQS_PROFILE", "local")
+    write(Path("safe-sqs.toml"), "ttl_seconds = 30")
+    assert Config.of_nobody() == _without_sources()
+    monkeypatch.setenv("SAFE_SQS_PROFILE", "local")
+    organisation('profile = "strict"')
+    assert Config.of_nobody().profile is Profile.STRICT
+
+
 # --- Lambda ------------------------------------------------------------------------------------------------------
 
 

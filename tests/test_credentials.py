@@ -559,6 +559,15 @@ def test_renewing_lets_credentials_pass_that_the_program_renews(server):
     assert_sent(guard(client, renewing(server)), server, TEMPORARY.access_key)
 
 
+@pytest.mark.parametrize("is_used", [False, True])
+def test_renewing_refuses_other_credentials_for_one_request_that_nothing_renews(stage, server, is_used):
+    client = client_for(server, config=renewing(server), **process_with_an_expiration(stage, TEMPORARY))
+    if is_used:
+        assert_sent(client, server, TEMPORARY.access_key)
+    override_in_the_context(client, TEMPORARY._replace(access_key="ASIAEXAMPLEEXAMPLE19"))
+    assert_refused(client, server)
+
+
 def test_strict_asks_for_a_provider_that_renews_itself(stage, make_raw, emulator, good):
     config = Config(profile="strict", trusted_endpoint_hosts=[emulator.host], modes={"vpc-route": "off"})
     with pytest.raises(RefusedError) as caught:
@@ -692,9 +701,9 @@ def replace_the_signer(client):
     client.meta.events.register_first("request-created.sqs", client._request_signer.handler)
 
 
-def override_in_the_context(client):
+def override_in_the_context(client, keys=LONG_TERM):
     def override(context, **_):
-        context["signing"] = {**context.get("signing", {}), "request_credentials": Credentials(*LONG_TERM)}
+        context["signing"] = {**context.get("signing", {}), "request_credentials": Credentials(*keys)}
 
     client.meta.events.register("before-parameter-build", override)
 

@@ -594,6 +594,8 @@ PLAIN_HTTP = {
     "only services are denied": deny(Principal={"Service": "*"}, Condition=INSECURE),
     "an empty principal is not a star": deny(Principal="", Condition=INSECURE),
     "one principal is left out": deny(Principal=None, NotPrincipal=ROLE, Condition=INSECURE),
+    "everybody is left out": deny(Principal=None, NotPrincipal={"AWS": "*"}, Condition=INSECURE),
+    "all of SQS is left out": deny(Action=None, NotAction=["sqs:*"], Condition=INSECURE),
     "receiving and deleting are left out": deny(Action="sqs:SendMessage", Condition=INSECURE),
     "deleting is left out": deny(Action=["sqs:SendMessage", "sqs:ReceiveMessage"], Condition=INSECURE),
     "sending is left out": deny(Action=None, NotAction="sqs:SendMessage", Condition=INSECURE),

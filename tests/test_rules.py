@@ -13,12 +13,14 @@ import pytest
 from safe_sqs import Config, Exemption, Mode, Role, judge
 from safe_sqs.judge import (
     QUEUE_ATTRIBUTES,
+    REQUEST_BODY,
     attributes_needed,
     inside_a_look,
     judge_call,
     judge_change,
     judge_connection,
     judge_queue,
+    unreadable_request,
 )
 from safe_sqs.model import (
     Call,
@@ -386,7 +388,6 @@ def test_one_public_address_is_enough(addresses, public):
     ("changes", "said"),
     [
         ({"addresses": ()}, "does not resolve"),
-        ({"addresses": None}, "does not resolve"),
         ({"proxied": True}, "a proxy that resolves the endpoint's name"),
     ],
 )
@@ -394,6 +395,10 @@ def test_a_way_that_cannot_be_known_is_unverifiable(changes, said):
     (problem,) = problems("vpc-route", connection(**changes))
     assert said in problem.found
     assert problem.unverifiable
+
+
+def test_a_name_that_nobody_resolved_yet_is_not_judged():
+    assert problems("vpc-route", connection(addresses=None)) == []
 
 
 # --- role-operations ---------------------------------------------------------------------------------------------
@@ -799,9 +804,12 @@ def test_a_queue_that_cannot_be_read_is_only_told_when_no_rule_is_enforced():
     assert finding.expected == "an answer, for the rules that warn"
 
 
-def test_a_look_from_within_a_look_could_not_tell():
-    finding = inside_a_look()
-    assert (finding.rule, finding.mode, finding.unverifiable) == (QUEUE_ATTRIBUTES, Mode.ENFORCE, True)
+@pytest.mark.parametrize(("verdict", "rule"), [(unreadable_request, REQUEST_BODY), (inside_a_look, QUEUE_ATTRIBUTES)])
+def test_what_could_not_be_told_refuses_where_a_queue_rule_does(verdict, rule):
+    (refused,) = verdict(Config()).refusals
+    assert (refused.rule, refused.unverifiable) == (rule, True)
+    (warned,) = verdict(Config(profile="observe")).findings
+    assert warned == refused._replace(mode=Mode.WARN)
 
 
 # --- attributes --------------------------------------------------------------------------------------------------

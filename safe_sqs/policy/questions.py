@@ -7,7 +7,7 @@ that a Deny takes back is still called public.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_network
+from ipaddress import IPv6Network, ip_network
 from typing import NamedTuple
 
 from safe_sqs.operations import OPERATIONS, ROLE_KINDS, Kind
@@ -35,6 +35,8 @@ _POSITIVE_OPERATORS = frozenset(
     {"stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike", "ipaddress"}
 )
 _WIDEST_PREFIX = {4: 8, 6: 32}
+_PRIVATE_IPV6 = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"))
+"""Wider than /32, and private. Every private block of IPv4 is a /8 or narrower."""
 _ACTION_KINDS = {f"sqs:{operation.lower()}": kind for operation, kind in OPERATIONS.items()}
 
 
@@ -140,7 +142,9 @@ def _is_narrow_network(value: str) -> bool:
         network = ip_network(value, strict=False)
     except ValueError:
         return False
-    return network.is_private or network.prefixlen >= _WIDEST_PREFIX[network.version]
+    if isinstance(network, IPv6Network) and any(network.subnet_of(private) for private in _PRIVATE_IPV6):
+        return True
+    return network.prefixlen >= _WIDEST_PREFIX[network.version]
 
 
 def _is_own_account(statement: Statement, account: str) -> bool:

@@ -20,6 +20,8 @@ _NEXT_STEP = (
 
 def check(connection: Connection, settings: Settings) -> Iterator[Problem]:
     """Every address that the endpoint's name resolves to is private."""
+    if connection.addresses is None and not connection.proxied:
+        return
     expected = "an endpoint that resolves to private addresses only"
     if connection.proxied:
         yield Problem(
