@@ -7,16 +7,16 @@ Measures, in CPU time and with the network stubbed at the HTTP session of each c
   - a fresh interpreter that imports safe_sqs and makes a client, against one that does so with boto3; and, for what
     is put off until then, with a first send as well.
 
-Everything is interleaved in short rounds in one process, medians are taken, and the same figure is given for two
-things without guard ("two without"): what it differs from no difference by is noise. Both for temporary credentials as
-they come from the environment, and for credentials that a provider renews.
+Everything is interleaved in short rounds in one process, against the mean of two clients without guard, and medians
+are taken. The column "two without" compares these two: what it differs from no difference by is noise. Both for
+temporary credentials as they come from the environment, and for credentials that a provider renews.
 
-A machine that does other work at the same time makes all of it less certain; the last figure behind "+-" is the
-standard error.
+A machine that does other work at the same time makes all of it less certain; the figure
+under "+-" is the standard error.
 
 Examples:
-  python benchmarks/overhead.py                    # some two minutes
-  python benchmarks/overhead.py --quick            # some twenty seconds
+  python benchmarks/overhead.py                    # about a minute
+  python benchmarks/overhead.py --quick            # about fifteen seconds
   python benchmarks/overhead.py --json cost.json   # the figures, and what they were measured on, as JSON too
 
 The exit status is 0 whether or not the goals are met: a busy machine is no fault of the code.

@@ -384,7 +384,9 @@ class Hooks:
     def _denial_handler(self) -> Callable[..., None]:
         denied = self._denied
 
-        def after_call(http_response: Any, parsed: Any, context: Any, **_: Any) -> None:
+        def after_call(
+            http_response: Any, parsed: Any, context: Any, model: Any = None, event_name: Any = None, **_: Any
+        ) -> None:
             if http_response.status_code >= 300 and not _asking.get():
                 denied(parsed, context)
 

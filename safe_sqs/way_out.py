@@ -100,13 +100,13 @@ class SealedRequest(AWSPreparedRequest):
 
 def seal(request: Any) -> None:
     """Keep a request as it was judged, whatever handler comes after."""
-    if type(request) is AWSRequest:
-        request.__class__ = SealedUnwatched
-    elif type(request) is AWSPreparedRequest:
+    if type(request) is AWSPreparedRequest:
         headers: Any = request.headers
         if type(headers) is HeadersDict:
             headers.__class__ = SealedHeaders
         request.__class__ = SealedRequest
+    elif type(request) is AWSRequest:
+        request.__class__ = SealedUnwatched
 
 
 def is_watched(request: Any, signature_version: Any) -> bool:

@@ -82,8 +82,8 @@ class Median(NamedTuple):
 
 
 class Calls(NamedTuple):
-    """Whole calls. `ratio` is guarded to not guarded, `control` one client without guard to the other; the times are
-    CPU time for one call."""
+    """Whole calls. `ratio` is guarded to the mean of the two without guard, `control` one of these to the other; the
+    times are CPU time for one call."""
 
     operation: str
     provider: Provider
@@ -193,12 +193,16 @@ def measure_receive(provider: Provider, rounds: Rounds = FULL) -> Calls:
 def measure_handlers(provider: Provider, rounds: Rounds = FULL) -> tuple[Handler, ...]:
     """The guard's handlers alone: `emit()` with the arguments of a real call, less the same on a client without
     guard."""
+
+    def added(first: float, second: float, guarded: float) -> float:
+        return (guarded - (first + second) / 2) / rounds.emits * 1e6
+
     rows = [row for _ in range(rounds.sets) for row in _rounds_of_emits(provider, rounds)]
     return tuple(
         Handler(
             event,
             provider,
-            _median((guarded - first) / rounds.emits * 1e6 for name, first, _, guarded in rows if name == event),
+            _median(added(*row) for name, *row in rows if name == event),
             _median((second - first) / rounds.emits * 1e6 for name, first, second, _ in rows if name == event),
         )
         for event in _HANDLED
@@ -229,7 +233,7 @@ def measure_start(rounds: Rounds = FULL, code: str = ONE_CLIENT) -> Start | None
             module(1)
         times = list(_interleave(modules, rounds.starts, 1))
     return Start(
-        ratio=_median(guarded / first for first, _, guarded in times),
+        ratio=_median(2 * guarded / (first + second) for first, second, guarded in times),
         control=_median(second / first for first, second, _ in times),
         raw_milliseconds=statistics.median(first for first, _, _ in times) * 1e3,
         guarded_milliseconds=statistics.median(guarded for _, _, guarded in times) * 1e3,
@@ -248,7 +252,7 @@ def _measure_calls(
     return Calls(
         operation,
         provider,
-        ratio=_median(guarded / first for first, _, guarded in times),
+        ratio=_median(2 * guarded / (first + second) for first, second, guarded in times),
         control=_median(second / first for first, second, _ in times),
         raw_microseconds=statistics.median(first for first, _, _ in times) / rounds.calls * 1e6,
         guarded_microseconds=statistics.median(guarded for _, _, guarded in times) / rounds.calls * 1e6,
