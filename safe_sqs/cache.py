@@ -6,6 +6,7 @@ Refusals live shorter than passes, and what could not be told shorter still. A f
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import time
@@ -49,6 +50,10 @@ class Entry:
         self.ends = ends
         self.ends_wall = ends_wall
 
+    def end(self) -> None:
+        """End its life, for whoever holds it still."""
+        self.fresh = self.fresh_wall = self.ends = self.ends_wall = -math.inf
+
 
 class Flight(Future[Entry]):
     """A look-up under way, and when it began: a verdict is as old as the question, not as the answer."""
@@ -71,9 +76,9 @@ class Lookup(NamedTuple):
 class VerdictCache:
     """A bounded cache with single flight, for threads and for asyncio (which awaits the flight's future).
 
-    Queues are named by their URL as it stands in the JSON body of a request. `entries` is for the hot path: an entry
-    may be used from it, without a lock, when it passes and when neither `entry.fresh` nor `entry.fresh_wall` has come.
-    Everything else goes through `look_up`.
+    Queues are named by their URL as it stands in the JSON body of a request. `entries` is for the warm path: an entry
+    may be used, without a lock, when it passes and when neither `entry.fresh` nor `entry.fresh_wall` has come; an entry
+    that is no longer in the cache has none of that time left. Everything else goes through `look_up`.
     """
 
     def __init__(
@@ -143,7 +148,7 @@ class VerdictCache:
     def drop(self, queue: bytes) -> None:
         """Forget a queue, and do not store what is being fetched about it."""
         with self._lock:
-            self.entries.pop(queue, None)
+            self._remove(queue)
             self._flights.pop(queue, None)
 
     def drop_namesakes(self, queue: bytes) -> None:
@@ -151,13 +156,14 @@ class VerdictCache:
         name = _name(queue)
         with self._lock:
             for known in [each for each in (*self.entries, *self._flights) if _name(each) == name]:
-                self.entries.pop(known, None)
+                self._remove(known)
                 self._flights.pop(known, None)
 
     def clear(self) -> None:
         """Forget all queues, with a new lock: after a fork the old one may be held by a thread that is not there."""
         self._lock = Lock()
-        self.entries.clear()
+        for queue in list(self.entries):
+            self._remove(queue)
         self._flights = {}
 
     def _living(self, queue: bytes) -> Entry | None:
@@ -191,8 +197,14 @@ class VerdictCache:
 
     def _store(self, queue: bytes, entry: Entry) -> None:
         if queue not in self.entries and len(self.entries) >= self._max_queues:
-            del self.entries[next(iter(self.entries))]
+            self._remove(next(iter(self.entries)))
+        self._remove(queue)
         self.entries[queue] = entry
+
+    def _remove(self, queue: bytes) -> None:
+        entry = self.entries.pop(queue, None)
+        if entry is not None:
+            entry.end()
 
 
 def _name(queue: bytes) -> list[bytes]:

@@ -25,7 +25,7 @@ from botocore.exceptions import (
 )
 
 from safe_sqs import events
-from safe_sqs.cache import Clock, Flight, drop_everywhere
+from safe_sqs.cache import Clock, Entry, Flight, drop_everywhere
 from safe_sqs.config import Config
 from safe_sqs.decisions import Guard, Scope
 from safe_sqs.errors import RefusedError, refusal
@@ -34,6 +34,7 @@ from safe_sqs.operations import CHANGES, OPERATIONS
 from safe_sqs.rules import ALL_RULES
 from safe_sqs.way_out import MARK, WayOut, is_watched, seal
 from safe_sqs.wire import (
+    QUEUE_FIRST,
     QUEUE_URL,
     SIGNATURE,
     key_client,
@@ -56,6 +57,9 @@ _DENIALS = re.compile("AccessDenied|Kms|KMS|InvalidSecurity|NonExistentQueue|Que
 """Error codes which say that a queue is not what it was."""
 _CREDENTIALS_MISSING = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 _REGION_IN_HOST = re.compile(r"https?://(?:sqs(?:-fips)?\.(?P<region>[a-z0-9-]+)\.|(?P<legacy>[a-z0-9-]+)\.queue\.)")
+
+_NO_QUEUE: tuple[bytes, Entry | None] = (b"\0", None)
+"""How a body begins, and the verdict about the queue that it then names: no body begins so."""
 
 _START = "the check at start"
 
@@ -117,6 +121,7 @@ class Hooks:
         self._way_out = WayOut(client, self._guard, "sqs", self._refuse)
         self._key_client: Any = None
         self._told: set[str] = set()
+        self._last: tuple[bytes, Entry | None] = _NO_QUEUE
         # Where nothing is refused, nothing is kept from being changed either.
         self._keep = seal if Mode.ENFORCE in dict(config.modes).values() else _leave
         self.before_sign = self._sign_handler()
@@ -208,9 +213,15 @@ class Hooks:
             ):
                 if event_name in by_queue:
                     body = request.body
-                    start = body.find(QUEUE_URL) + len(QUEUE_URL) if type(body) is bytes else 0
-                    key = body[start : body.find(b'"', start)] if start >= len(QUEUE_URL) else b""
-                    entry = entries.get(key)
+                    start, entry = self._last
+                    if type(body) is not bytes:
+                        entry = None
+                    elif not body.startswith(start):
+                        at = body.find(QUEUE_URL) + len(QUEUE_URL)
+                        key = body[at : body.find(b'"', at)] if at >= len(QUEUE_URL) else b""
+                        entry = entries.get(key)
+                        if entry is not None and at == len(QUEUE_FIRST):
+                            self._last = (QUEUE_FIRST + key + b'"', entry)
                     if entry is not None and entry.passes and now < entry.fresh and wall() < entry.fresh_wall:
                         cache.hits += 1
                         keep(request)
@@ -218,6 +229,7 @@ class Hooks:
                 elif event_name in by_way_only:
                     keep(request)
                     return
+            self._last = _NO_QUEUE
             judge(request, event_name.rpartition(".")[2])
             keep(request)
 

@@ -13,7 +13,10 @@ __all__ = ["FILE_VARIABLE", "ORGANISATION_FILES", "PREFIX", "any_said", "organis
 PREFIX = "SAFE_SQS_"
 FILE_VARIABLE = "SAFE_SQS_CONFIG"
 
-ORGANISATION_FILES = (Path("/etc/safe-sqs/organisation.toml"), Path("/opt/safe-sqs/organisation.toml"))
+ORGANISATION_FILES: tuple[Path, ...] = (
+    Path("/etc/safe-sqs/organisation.toml"),
+    Path("/opt/safe-sqs/organisation.toml"),
+)
 """Where a platform team ships the floor: in a machine image or container, and in a Lambda layer."""
 
 

@@ -23,6 +23,7 @@ from safe_sqs.hosts import is_aws_host, parse_endpoint
 from safe_sqs.model import Connection, Identity, IdentityKind, Partition, without_secrets
 
 __all__ = [
+    "QUEUE_FIRST",
     "QUEUE_URL",
     "SIGNATURE",
     "SIGNATURE_START",
@@ -45,6 +46,9 @@ QUEUE_URL = b'"QueueUrl": "'
 
 SIGNATURE = b", Signature="
 """What stands before the 64 digits of the signature, at the end of the Authorization header."""
+
+QUEUE_FIRST = b"{" + QUEUE_URL
+"""How a body begins whose first parameter is the queue URL."""
 
 SIGNATURE_START = b"AWS4-HMAC-SHA256 Credential="
 _AUTHORIZATION = re.compile(rb"AWS4-[A-Z0-9-]+ Credential=(?P<key>[^/\s,]+)/\S.*Signature=\S+")

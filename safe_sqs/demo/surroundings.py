@@ -43,7 +43,7 @@ def clean_surroundings() -> Iterator[Path]:
                 "AWS_DEFAULT_REGION": REGION,
                 "NO_PROXY": "*",  # systems that keep proxies elsewhere ask the environment first
             }
-            sources.ORGANISATION_FILES = ()  # type: ignore[assignment]
+            sources.ORGANISATION_FILES = ()
             os.chdir(folder)
             yield folder
         finally:
