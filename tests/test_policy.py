@@ -451,6 +451,7 @@ NOT_PUBLIC = {
     "private addresses": on("IpAddress", "aws:SourceIp", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),
     "a block with host bits": on("IpAddress", "aws:SourceIp", "203.0.113.7/24"),
     "one block, version 6": on("IpAddress", "aws:SourceIp", "2a05:d000::/32"),
+    "private addresses, version 6": on("IpAddress", "aws:SourceIp", "fc00::/7", "fe80::/10"),
     "an open condition and one that narrows": to_anyone(
         Bool={"aws:SecureTransport": "true"}, StringEquals={"aws:PrincipalOrgID": "o-1"}
     ),
