@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any, NamedTuple
 
-from safe_sqs.cache import Clock, shared_cache
+from safe_sqs.cache import UNVERIFIABLE_SECONDS, Clock, shared_cache
 from safe_sqs.changes import look_at_change, touches
 from safe_sqs.config import Config
 from safe_sqs.facts import Answer, Asking, look_at, name_of
@@ -83,7 +83,10 @@ class Guard:
         verdict = judge_queue(facts, queue, self.config, now.date())
         if not queue.name:
             return verdict, 0.0  # such a URL may mean another queue to another caller
-        return verdict, self._until_an_exemption_ends(now)
+        ends = self._until_an_exemption_ends(now)
+        if _is_passing_trouble(facts):  # even where it only warns, a throttled look must not stand for long
+            return verdict, UNVERIFIABLE_SECONDS if ends is None else min(UNVERIFIABLE_SECONDS, ends)
+        return verdict, ends
 
     def judge_change(
         self, operation: str, parameters: Mapping[str, Any]
@@ -118,6 +121,13 @@ class Guard:
     def _until_an_exemption_ends(self, now: datetime) -> float | None:
         ends = [_end_of(entry.until) for entry in self.config.exemptions if entry.until >= now.date()]
         return min(((end - now).total_seconds() for end in ends), default=None)
+
+
+def _is_passing_trouble(facts: Facts | Unreadable | None) -> bool:
+    """True when something could not be read for another reason than a missing permission."""
+    if isinstance(facts, Facts):
+        return _is_passing_trouble(facts.dead_letter)
+    return facts is not None and not facts.permission
 
 
 def _end_of(day: date) -> datetime:

@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any
 
 from botocore import UNSIGNED
-from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 from botocore.loaders import Loader
 from botocore.session import Session
@@ -117,7 +116,7 @@ def key_client(client: Any) -> Any:
         region_name=client.meta.region_name,
         endpoint_url=None if is_aws else client.meta.endpoint_url,
         verify=client._endpoint.http_session._verify,
-        config=Config(proxies=client.meta.config.proxies, proxies_config=client.meta.config.proxies_config),
+        config=client.meta.config,
     )
 
 

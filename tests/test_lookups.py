@@ -586,6 +586,19 @@ DENIED = fails("AccessDeniedException", 403, query_code="AccessDenied")
 FOREIGN = "999999999999"
 
 
+@pytest.mark.parametrize(
+    ("trouble", "looks"), [(fails("ThrottlingException"), 2), (fails("AccessDeniedException", 403), 1)]
+)
+def test_where_it_only_warns_a_passing_trouble_is_looked_into_again_soon(server, manual_clock, trouble, looks):
+    server.script["GetQueueAttributes"] = lambda _: trouble
+    client = server.client(clock=manual_clock.clock, ttl_seconds=TTL, when_unverifiable="warn")
+    send(client, server.queue())
+    manual_clock.advance(UNVERIFIABLE_SECONDS)
+    before = server.count()
+    send(client, server.queue())
+    assert (before, server.count()) == (1, looks)
+
+
 def test_a_foreign_queue_may_be_used_unseen_where_the_configuration_says_so_by_pattern(server, told):
     server.script["GetQueueAttributes"] = DENIED
     client = server.client(when_unverifiable={f"arn:aws:sqs:*:{FOREIGN}:*": "warn"})

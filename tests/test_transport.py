@@ -13,7 +13,7 @@ from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
-from botocore.awsrequest import AWSRequest
+from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, EndpointConnectionError, ProxyConnectionError, SSLError
 from botocore.httpsession import URLLib3Session
@@ -1145,3 +1145,27 @@ def test_the_partitions_are_botocores_own(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_DATA_PATH", str(doctored(tmp_path / "models")))
     wire.partitions.cache_clear()
     assert not [partition for partition in wire.partitions() if "evil" in partition.dns_suffix]
+
+
+# --- the guard's own look at a key -----------------------------------------------------------------------------------
+
+
+def test_the_look_at_a_key_goes_no_unsafe_way_either(monkeypatch, plain, names):
+    """The queue's attributes come from a handler, as moto's mock gives them, so that the client is one for AWS."""
+    attributes = {"QueueArn": "arn:aws:sqs:us-east-1:123456789012:orders", "KmsMasterKeyId": "1234abcd"}
+
+    class Body:
+        def stream(self):
+            yield json.dumps({"Attributes": attributes}).encode()
+
+    def answer(request, **_):
+        return AWSResponse(request.url, 200, {"Content-Type": "application/x-amz-json-1.0"}, Body())
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", plain.url)
+    client = raw_client()
+    client.meta.events.register("before-send.sqs.GetQueueAttributes", answer)
+    with pytest.raises(RefusedError) as caught:
+        send(guard(client, Config(levels={"queue-encryption": "customer-key"})))
+    assert {"https-endpoint", "endpoint-host"} <= rules_of(caught)
+    assert plain.connections == 0
+    assert names == []
