@@ -172,7 +172,7 @@ class VerdictCache:
             return None
         if self._clock.monotonic() < entry.ends and self._clock.wall() < entry.ends_wall:
             return entry
-        del self.entries[queue]
+        self._remove(queue)
         return None
 
     def _is_fresh(self, entry: Entry) -> bool:

@@ -1238,3 +1238,16 @@ def test_a_queue_url_with_odd_characters_is_looked_up_as_it_stands(server, name)
     server.script["GetQueueAttributes"] = lambda asked: attributes(asked, **UNENCRYPTED)
     assert refusal(client, queue).queue == queue
     assert server.asked[0].queue == queue
+
+
+def test_a_verdict_that_ran_out_does_not_come_back_when_the_wall_clock_is_set_back(server, manual_clock):
+    """Each of the two clients remembers the verdict of its last call, and both come from one cache."""
+    first, second = (server.client(clock=manual_clock.clock, ttl_seconds=TTL) for _ in range(2))
+    for client in (first, second) * 2:
+        send(client, server.queue())
+    assert server.count() == 1
+    server.script["GetQueueAttributes"] = lambda asked: attributes(asked, **UNENCRYPTED)
+    manual_clock.wall_seconds += TTL
+    refusal(first, server.queue())
+    manual_clock.wall_seconds -= TTL
+    refusal(second, server.queue())
