@@ -1,17 +1,40 @@
-"""Queue policies: reading the document, and the questions that the rules ask of it."""
+"""Queue policies: reading the document, deciding about a request, and the questions that the rules ask of it."""
 
 from __future__ import annotations
 
 from safe_sqs.policy.document import PolicyError, Statement, parse
-from safe_sqs.policy.questions import Answer, grants_beyond_a_role, outside_vpc_access, plaintext_access, public_access
+from safe_sqs.policy.evaluate import Decision, Request, decide
+from safe_sqs.policy.mending import closes_plaintext, closes_public
+from safe_sqs.policy.questions import (
+    Answer,
+    Foreigner,
+    Grant,
+    foreign_accounts,
+    grants,
+    outside_vpc_access,
+    plaintext_access,
+    plaintext_of,
+    public_access,
+    public_statements,
+)
 
 __all__ = [
     "Answer",
+    "Decision",
+    "Foreigner",
+    "Grant",
     "PolicyError",
+    "Request",
     "Statement",
-    "grants_beyond_a_role",
+    "closes_plaintext",
+    "closes_public",
+    "decide",
+    "foreign_accounts",
+    "grants",
     "outside_vpc_access",
     "parse",
     "plaintext_access",
+    "plaintext_of",
     "public_access",
+    "public_statements",
 ]

@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple, NoReturn
 
+from safe_sqs.policy.operators import Operator, read_operator
+
 __all__ = ["Condition", "Document", "PolicyError", "Statement", "parse"]
 
 Document = str | Mapping[str, object] | None
@@ -34,21 +36,22 @@ class PolicyError(ValueError):
 
 
 class Condition(NamedTuple):
-    """One line of a Condition block: operator and key in lower case, and the values."""
+    """One line of a Condition block. The key is in lower case; `variables` says that `${...}` in a value is one."""
 
-    operator: str
+    operator: Operator
     key: str
     values: tuple[str, ...]
+    variables: bool
 
 
 class Statement(NamedTuple):
     """One statement. `principals` are (type, value) pairs with `*` as ("AWS", "*"); actions are in lower case.
 
     `principals_negated`, `actions_negated` and `resources_negated` say that the element was NotPrincipal, NotAction
-    or NotResource.
+    or NotResource. `variables` says that `${...}` in a resource is a policy variable.
     """
 
-    label: str
+    position: int
     sid: str
     allows: bool
     principals: tuple[tuple[str, str], ...]
@@ -58,6 +61,22 @@ class Statement(NamedTuple):
     resources: tuple[str, ...]
     resources_negated: bool
     conditions: tuple[Condition, ...]
+    variables: bool
+
+    @property
+    def name(self) -> str | int:
+        """The Sid, or the index of a statement that has none."""
+        return self.sid or self.position
+
+    @property
+    def label(self) -> str:
+        """The statement in words."""
+        return f"statement {self.sid!r}" if self.sid else f"statement number {self.position + 1}"
+
+    @property
+    def identity(self) -> str:
+        """What the statement says, wherever in the policy it stands."""
+        return repr(self._replace(position=0))
 
 
 def parse(document: Document) -> tuple[Statement, ...]:
@@ -71,14 +90,16 @@ def parse(document: Document) -> tuple[Statement, ...]:
     if not isinstance(policy, Mapping):
         _fail("policy", "is not an object")
     _known(policy, _TOP_KEYS, "policy")
-    if policy.get("Version", _VERSIONS[1]) not in _VERSIONS:
+    version = policy.get("Version", _VERSIONS[1])
+    if version not in _VERSIONS:
         _fail("Version", f"is none of {', '.join(_VERSIONS)}")
     statements = policy.get("Statement")
     if isinstance(statements, Mapping):
         statements = [statements]
     if not isinstance(statements, list):
         _fail("Statement", "is missing or neither an object nor a list")
-    return tuple(_statement(entry, index) for index, entry in enumerate(statements))
+    variables = version == _VERSIONS[0]
+    return tuple(_statement(entry, index, variables=variables) for index, entry in enumerate(statements))
 
 
 def _from_text(text: str) -> object:
@@ -97,7 +118,7 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return result
 
 
-def _statement(entry: object, index: int) -> Statement:
+def _statement(entry: object, index: int, *, variables: bool) -> Statement:
     where = f"Statement[{index}]"
     if not isinstance(entry, Mapping):
         _fail(where, "is not an object")
@@ -112,7 +133,7 @@ def _statement(entry: object, index: int) -> Statement:
     if not isinstance(sid, str):
         _fail(f"{where}.Sid", "is not a string")
     return Statement(
-        label=f"statement {sid!r}" if sid else f"statement number {index + 1}",
+        position=index,
         sid=sid,
         allows=effect == "Allow",
         principals=_principals(entry[principals_key], f"{where}.{principals_key}"),
@@ -121,7 +142,8 @@ def _statement(entry: object, index: int) -> Statement:
         actions_negated=actions_key.startswith("Not"),
         resources=_strings(entry[resources_key], f"{where}.{resources_key}"),
         resources_negated=resources_key.startswith("Not"),
-        conditions=_conditions(entry.get("Condition", {}), f"{where}.Condition"),
+        conditions=_conditions(entry.get("Condition", {}), f"{where}.Condition", variables=variables),
+        variables=variables,
     )
 
 
@@ -136,16 +158,19 @@ def _principals(value: object, where: str) -> tuple[tuple[str, str], ...]:
     return tuple((kind, name) for kind in value for name in _strings(value[kind], f"{where}.{kind}"))
 
 
-def _conditions(value: object, where: str) -> tuple[Condition, ...]:
+def _conditions(value: object, where: str, *, variables: bool) -> tuple[Condition, ...]:
     if not isinstance(value, Mapping):
         _fail(where, "is not an object")
     lines = []
-    for operator, keys in value.items():
+    for name, keys in value.items():
+        operator = read_operator(name) if isinstance(name, str) else None
+        if operator is None:
+            _fail(f"{where}.{name}", "is not a condition operator")
         if not isinstance(keys, Mapping):
-            _fail(f"{where}.{operator}", "is not an object")
+            _fail(f"{where}.{name}", "is not an object")
         for key, values in keys.items():
-            texts = _strings(values, f"{where}.{operator}.{key}", scalars=True)
-            lines.append(Condition(str(operator).lower(), str(key).lower(), texts))
+            texts = _strings(values, f"{where}.{name}.{key}", scalars=True)
+            lines.append(Condition(operator, str(key).lower(), texts, variables))
     return tuple(lines)
 
 

@@ -1,202 +1,472 @@
-"""The questions that the rules ask of a queue policy, answered by a plain reading of its statements.
-
-A plain reading looks at each statement alone. It does not weigh one statement against another, so a public Allow
-that a Deny takes back is still called public.
+"""The questions that rules ask of a queue policy. Each is answered with a request that shows the danger, or with the
+certainty that there is no such request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from ipaddress import IPv6Network, ip_network
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from safe_sqs.model import Role
 from safe_sqs.operations import OPERATIONS, ROLE_KINDS, Kind
-from safe_sqs.patterns import has_wildcard, matches
-from safe_sqs.policy.document import Condition, Document, Statement, parse
-
-__all__ = ["Answer", "grants_beyond_a_role", "outside_vpc_access", "plaintext_access", "public_access"]
-
-_NARROWING_KEYS = frozenset(
-    {
-        "aws:principalaccount",
-        "aws:principalarn",
-        "aws:principalorgid",
-        "aws:sourceaccount",
-        "aws:sourcearn",
-        "aws:sourceip",
-        "aws:sourceorgid",
-        "aws:sourceowner",
-        "aws:sourcevpc",
-        "aws:sourcevpce",
-        "aws:userid",
-    }
+from safe_sqs.patterns import has_wildcard
+from safe_sqs.policy.document import Document, Statement, parse
+from safe_sqs.policy.evaluate import ACTIONS, Request, account_of
+from safe_sqs.policy.outsiders import (
+    ACCOUNT,
+    BUCKET,
+    CALLERS,
+    ENDPOINT,
+    ENDPOINT_ACCOUNT,
+    ENDPOINT_ORGANISATION,
+    NAME,
+    ORGANISATION,
+    ROLE_ID,
+    SERVICE,
+    SOURCE_ACCOUNT,
+    SOURCE_ORGANISATION,
+    VPC,
+    Absent,
+    Domain,
+    OneOf,
+    Spelled,
 )
-_POSITIVE_OPERATORS = frozenset(
-    {"stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike", "ipaddress"}
-)
-_WIDEST_PREFIX = {4: 8, 6: 32}
-_PRIVATE_IPV6 = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"))
-"""Wider than /32, and private. Every private block of IPv4 is a /8 or narrower."""
-_ACTION_KINDS = {f"sqs:{operation.lower()}": kind for operation, kind in OPERATIONS.items()}
+from safe_sqs.policy.search import Asked, Search, Suspect, keys_in
+from safe_sqs.policy.spelling import Budget
+
+__all__ = [
+    "Answer",
+    "Foreigner",
+    "Grant",
+    "foreign_accounts",
+    "grants",
+    "outside_vpc_access",
+    "plaintext_access",
+    "plaintext_of",
+    "public_access",
+    "public_statements",
+]
+
+_STEPS = 25_000
+"""What a question may cost. See `make bench-policy` for what that is in milliseconds."""
+
+_Taken = dict[str, frozenset[str]]
 
 
 class Answer(NamedTuple):
-    """The answer to one question. `statements` are those that let it in, in the order of the policy."""
+    """The answer to one question.
 
-    found: bool
-    statements: tuple[Statement, ...] = ()
-
-
-def public_access(document: Document) -> Answer:
-    """Does a statement allow anyone at all to use the queue?
-
-    Follows "The meaning of public" of the Amazon S3 user guide, as AWS Config's sqs-queue-no-public-access does:
-    a Principal of `*` or "", and no condition that names a fixed account, organisation, ARN, VPC or endpoint.
-    Raises PolicyError.
+    `found` is None when it could not be told. `witness` is the request that shows it, `statement` the Sid or the index
+    of the statement that lets it in (None where the question is what no statement stops).
     """
-    return _answer(
-        statement
-        for statement in parse(document)
-        if statement.allows and _names_anyone(statement) and not any(map(_narrows, statement.conditions))
+
+    found: bool | None
+    witness: Request | None = None
+    statement: str | int | None = None
+    told: str = ""
+
+    def __str__(self) -> str:
+        return self.told
+
+
+class Grant(NamedTuple):
+    """What a policy grants to one principal that it names, or to everyone ("*").
+
+    `account` is the principal's account, or "". `actions` are those that some request of the principal may have, with
+    their names in full; `roles` those that the actions make up; `wildcards` the patterns and NotAction elements that
+    grant them; `statements` the Sids or indices of the statements.
+    """
+
+    principal: str
+    account: str
+    actions: tuple[str, ...]
+    roles: frozenset[Role]
+    wildcards: tuple[str, ...]
+    statements: tuple[str | int, ...]
+
+    def __str__(self) -> str:
+        return "everyone" if self.principal == "*" else self.principal
+
+    @property
+    def is_whole_account(self) -> bool:
+        """True when the principal is an account, by its id or as its root."""
+        return self.account != "" and self.principal.removesuffix(":root")[-len(self.account) :] == self.account
+
+    @property
+    def told(self) -> str:
+        """What makes it wide, and where it stands, in words."""
+        what = self.wildcards or sorted(role.value for role in self.roles)
+        return f"{' and '.join(what)}, by {_labels(self.statements)}"
+
+    @property
+    def fits_one_role(self) -> bool:
+        """True when a producer, a consumer or an administrator needs no less."""
+        kinds = {OPERATIONS[action.removeprefix("sqs:")] for action in self.actions}
+        return not self.wildcards and any(kinds <= allowed for allowed in ROLE_KINDS.values())
+
+
+class Foreigner(NamedTuple):
+    """An account other than the queue's own, or an AWS service, that a policy lets in.
+
+    `witness` is a request that shows it. `tied` says of a service whether it may act only for resources or accounts
+    that the policy names; if not, anyone can make it act (the confused deputy). It is None for an account, and where it
+    could not be told.
+    """
+
+    name: str
+    is_service: bool
+    statement: str | int
+    witness: Request
+    tied: bool | None
+
+    @property
+    def told(self) -> str:
+        """Where it stands, in words."""
+        return _labels((self.statement,))
+
+
+def _labels(names: Iterable[str | int]) -> str:
+    return " and ".join(
+        f"statement {name!r}" if name is str(name) else f"statement number {name + 1}" for name in names
     )
 
 
-def plaintext_access(document: Document, *, queue_arn: str) -> Answer:
-    """Is a plain-HTTP request left undenied? Only a Deny for everyone answers no: an Allow that asks for HTTPS does
-    not stop what an identity policy allows. Raises PolicyError."""
-    return Answer(not any(_denies_plaintext(statement, queue_arn) for statement in parse(document)))
+def public_access(document: Document, *, queue_arn: str = "", trusted_accounts: Iterable[str] = ()) -> Answer:
+    """Is there a request that an outsider can make and that the policy allows?
+
+    Outsiders are people and services who act for none of the accounts, organisations, VPCs, resources or addresses that
+    the policy names in full: see "The meaning of public" in the Amazon S3 user guide. Raises PolicyError.
+    """
+    undecided = None
+    for _, answer in public_statements(parse(document), queue_arn=queue_arn, trusted_accounts=trusted_accounts):
+        if answer.found:
+            return answer
+        undecided = answer
+    return undecided or Answer(False, told="nobody gets in whom the policy does not name")
+
+
+def public_statements(
+    statements: tuple[Statement, ...], *, queue_arn: str, trusted_accounts: Iterable[str] = ()
+) -> Iterator[tuple[Statement, Answer]]:
+    """`public_access` for each statement that lets an outsider in, or of which it could not be told."""
+    open_to_many = [statement for statement in statements if statement.allows and _is_open_to_many(statement)]
+    if not open_to_many:
+        return
+    searches = list(_for_strangers(statements, queue_arn, names_in(statements, queue_arn, trusted_accounts)))
+    for allow in open_to_many:
+        found = next(filter(None, (search.witness(map(Suspect, CALLERS), allow) for search in searches)), None)
+        if found is not None:
+            suspect, request = found
+            told = f"{sentence(suspect.caller.words, request, statements)}: {allow.label}"
+            yield allow, Answer(True, request, allow.name, told)
+        elif any(search.undecided for search in searches):
+            yield allow, Answer(None, None, allow.name, f"it could not be told whom {allow.label} lets in")
+
+
+def _for_strangers(statements: tuple[Statement, ...], queue_arn: str, named: Names) -> Iterator[Search]:
+    """Searches among those whom the policy does not name."""
+    budget = Budget(_STEPS)
+    for settled in _about_the_queue(statements):
+        yield Search(Asked(statements, queue_arn, named.taken, settled, True, named.services), budget)
+
+
+def plaintext_access(document: Document, *, queue_arn: str = "") -> Answer:
+    """Is there a request over plain HTTP, by anyone at all, that no Deny stops?
+
+    Only a Deny counts: an Allow that asks for HTTPS does not stop what an identity policy allows. Raises PolicyError.
+    """
+    return plaintext_of(parse(document), queue_arn=queue_arn)
+
+
+def plaintext_of(statements: tuple[Statement, ...], *, queue_arn: str) -> Answer:
+    """`plaintext_access`, for statements that have been parsed."""
+    settled = {"aws:securetransport": OneOf(("false",))}
+    return _undenied(statements, queue_arn, {}, settled, "plain HTTP is denied to everyone")
 
 
 def outside_vpc_access(
-    document: Document, *, queue_arn: str, vpcs: Iterable[str] = (), vpc_endpoints: Iterable[str] = ()
+    document: Document, *, queue_arn: str = "", vpcs: Iterable[str] = (), vpc_endpoints: Iterable[str] = ()
 ) -> Answer:
-    """Is a request from outside the VPCs and endpoints left undenied? With both lists empty, any fixed VPC or
-    endpoint will do. Raises PolicyError."""
-    allowed = {"aws:sourcevpc": frozenset(vpcs), "aws:sourcevpce": frozenset(vpc_endpoints)}
-    return Answer(not any(_confines(statement, queue_arn, allowed) for statement in parse(document)))
+    """Is there a request from outside of the VPCs and VPC endpoints, by anyone at all, that no Deny stops?
 
-
-def grants_beyond_a_role(document: Document, *, queue_arn: str, trusted_accounts: Iterable[str] = ()) -> Answer:
-    """Which statements grant more than one of the roles producer, consumer and administrator needs, or grant it to an
-    account that is neither the queue's own nor trusted (asked only when there are trusted accounts)?
-
-    The queue's own account as a whole is left out: AWS puts it into every default policy, and it only hands the
-    decision to IAM. Raises PolicyError.
+    With both lists empty, every VPC and endpoint that the policy names in full counts as inside. Raises PolicyError.
     """
-    own = queue_arn.split(":")[4] if queue_arn.count(":") == 5 else ""
-    trusted = frozenset(trusted_accounts)
-    return _answer(
-        statement
-        for statement in parse(document)
-        if statement.allows
-        and not _is_own_account(statement, own)
-        and (_is_wider_than_a_role(statement) or (trusted and not _accounts(statement) <= trusted | {own}))
-    )
+    statements = parse(document)
+    vpcs, endpoints = frozenset(vpcs), frozenset(vpc_endpoints)
+    if vpcs or endpoints:
+        taken = {
+            VPC.name: frozenset(vpc.removeprefix("vpc-") for vpc in vpcs),
+            ENDPOINT.name: frozenset(endpoint.removeprefix("vpce-") for endpoint in endpoints),
+        }
+    else:
+        named = names_in(statements, queue_arn, ()).taken
+        inside = (VPC, ENDPOINT, ENDPOINT_ACCOUNT, ENDPOINT_ORGANISATION)
+        taken = {piece.name: named[piece.name] for piece in inside}
+    return _undenied(statements, queue_arn, taken, {}, "everyone outside of the VPC is denied")
 
 
-def _answer(statements: Iterable[Statement]) -> Answer:
-    found = tuple(statements)
-    return Answer(bool(found), found)
-
-
-def _names_anyone(statement: Statement) -> bool:
-    if statement.principals_negated:
-        return True
-    return any(name == "" or "*" in name for _, name in statement.principals)
-
-
-def _narrows(condition: Condition) -> bool:
-    operator = condition.operator.removeprefix("foranyvalue:")
-    if operator not in _POSITIVE_OPERATORS or condition.key not in _NARROWING_KEYS or not condition.values:
-        return False
-    by_part = operator.startswith("arn")
-    return all(_is_fixed(condition.key, value, by_part=by_part) for value in condition.values)
-
-
-def _is_fixed(key: str, value: str, *, by_part: bool) -> bool:
-    if "${" in value or value == "":
-        return False
-    if key == "aws:sourceip":
-        return _is_narrow_network(value)
-    if key in ("aws:sourcearn", "aws:principalarn"):
-        return _is_fixed_arn(value, by_part=by_part)
-    return not has_wildcard(value)
-
-
-def _is_fixed_arn(value: str, *, by_part: bool) -> bool:
-    """True when the ARN names an account or a bucket. In ArnLike a star stays within its part (`by_part`); in
-    StringLike it runs across the colons, so that nothing behind it is in a place of its own."""
-    parts = value.split(":", 5)
-    if len(parts) != 6:
-        return False
-    *front, account, resource = parts
-    if not by_part and has_wildcard("".join(front)):
-        return False
-    if account.isdigit() and len(account) == 12:
-        return True
-    return front[2] == "s3" and not has_wildcard(resource)
-
-
-def _is_narrow_network(value: str) -> bool:
-    try:
-        network = ip_network(value, strict=False)
-    except ValueError:
-        return False
-    if isinstance(network, IPv6Network) and any(network.subnet_of(private) for private in _PRIVATE_IPV6):
-        return True
-    return network.prefixlen >= _WIDEST_PREFIX[network.version]
-
-
-def _is_own_account(statement: Statement, account: str) -> bool:
-    own = {account, f"arn:aws:iam::{account}:root"} | {
-        f"arn:{partition}:iam::{account}:root" for partition in ("aws-cn", "aws-us-gov")
+def _undenied(
+    statements: tuple[Statement, ...],
+    queue_arn: str,
+    taken: Mapping[str, frozenset[str]],
+    settled: Mapping[str, Domain],
+    otherwise: str,
+) -> Answer:
+    denies = [statement for statement in statements if not statement.allows]
+    named = [entry for statement in denies for entry in statement.principals]
+    suspects = [Suspect(caller) for caller in CALLERS]
+    suspects += [suspect for kind, name in dict.fromkeys(named) for suspect in suspects_named(kind, name)]
+    arns = frozenset(name for kind, name in named if kind == "AWS" and not has_wildcard(name))
+    taken = {
+        **taken,
+        ACCOUNT.name: frozenset(account_of(name) for name in arns),
+        "aws:principalarn": frozenset(name for name in arns if name.startswith("arn:")),
     }
-    return not statement.principals_negated and all(name in own for _, name in statement.principals)
+    services = frozenset(name for kind, name in named if kind == "Service")
+    budget = Budget(_STEPS)
+    undecided = False
+    for about in _about_the_queue(statements):
+        asked = Asked(statements, queue_arn, taken, {**about, **settled}, False, services)
+        search = Search(asked, budget)
+        found = search.witness(suspects, None)
+        undecided = undecided or search.undecided
+        if found is not None:
+            suspect, request = found
+            who = suspect.caller.words if suspect == Suspect(suspect.caller) else request.principal
+            return Answer(True, request, None, f"{sentence(who, request, statements)}, and nothing denies it")
+    return Answer(None, told="it could not be told who is denied") if undecided else Answer(False, told=otherwise)
 
 
-def _accounts(statement: Statement) -> frozenset[str]:
-    names = (name for kind, name in statement.principals if kind == "AWS" and "*" not in name)
-    return frozenset(name.split(":")[4] if name.count(":") >= 5 else name for name in names)
+def grants(document: Document, *, queue_arn: str = "") -> tuple[Grant, ...]:
+    """What the policy grants, for each principal that its Allow statements name. Raises PolicyError.
+
+    A statement with NotPrincipal grants to "*". An action counts when some request of the principal has it allowed and
+    not denied; where that cannot be told, it counts.
+    """
+    statements = parse(document)
+    budget = Budget(_STEPS)
+    search = Search(Asked(statements, queue_arn, {}, {}, blocks_are_taken=False), budget)
+    found = []
+    for kind, name in _principals_granted(statements):
+        actions: dict[str, None] = {}
+        wildcards: dict[str, None] = {}
+        named_in: list[str | int] = []
+        for allow in statements:
+            if not allow.allows or (kind, name) not in _grantees(allow):
+                continue
+            allowed = _allowed_actions(search, tuple(suspects_named(kind, name)), allow)
+            if allowed:
+                actions.update(dict.fromkeys(allowed))
+                wildcards.update(dict.fromkeys(_wildcards(allow)))
+                named_in.append(allow.name)
+        if actions:
+            ordered = tuple(f"sqs:{action}" for action in ACTIONS if action in actions)
+            found.append(Grant(name, account_of(name), ordered, _roles_of(ordered), tuple(wildcards), tuple(named_in)))
+    return tuple(found)
 
 
-def _is_wider_than_a_role(statement: Statement) -> bool:
-    if statement.actions_negated or any(has_wildcard(action) for action in statement.actions):
-        return True
-    kinds = {_ACTION_KINDS.get(action, Kind.ADMINISTER) for action in statement.actions}
-    return not any(kinds <= allowed for allowed in ROLE_KINDS.values())
+def foreign_accounts(document: Document, *, queue_arn: str = "") -> tuple[Foreigner, ...]:
+    """The accounts other than the queue's own, and the AWS services, that the policy names and lets in.
+
+    They may be named as principals or in conditions. Raises PolicyError.
+    """
+    statements = parse(document)
+    named = names_in(statements, queue_arn, ())
+    own = _account_of_queue(queue_arn)
+    search = Search(Asked(statements, queue_arn, {}, {}, blocks_are_taken=False), Budget(_STEPS))
+    allows = [statement for statement in statements if statement.allows]
+    foreigners = []
+    strangers = next(_for_strangers(statements, queue_arn, named))
+    open_to_all = {allow for allow in allows if strangers.witness(_anyone_for(allow), allow) is not None}
+    for account in sorted(named.taken[ACCOUNT.name] - {own}):
+        suspects = [Suspect(caller, ((ACCOUNT, account), (SOURCE_ACCOUNT, account))) for caller in CALLERS]
+        suspects += [suspect._replace(pinned=((SOURCE_ACCOUNT, account),)) for suspect in _services_of(allows)]
+        entry = _let_in(search, suspects, [allow for allow in allows if allow not in open_to_all])
+        if entry is not None:
+            allow, request = entry
+            foreigners.append(Foreigner(account, False, allow.name, request, None))
+    for service in sorted({name for allow in allows for kind, name in allow.principals if kind == "Service"}):
+        suspects = list(suspects_named("Service", service))
+        entry = _let_in(search, suspects, allows)
+        if entry is not None:
+            allow, request = entry
+            stranger = _let_in(strangers, suspects, allows)
+            tied = stranger is None
+            witness = request if stranger is None else stranger[1]
+            foreigners.append(
+                Foreigner(service, True, allow.name, witness, None if tied and strangers.undecided else tied)
+            )
+    return tuple(foreigners)
 
 
-def _denies_everyone(statement: Statement, queue_arn: str) -> bool:
-    return (
-        not statement.allows
-        and not statement.principals_negated
-        and ("AWS", "*") in statement.principals
-        and not statement.actions_negated
-        and all(
-            any(matches(pattern, action) for pattern in statement.actions)
-            for action in ("sqs:sendmessage", "sqs:receivemessage", "sqs:deletemessage")
-        )
-        and not statement.resources_negated
-        and any(matches(pattern, queue_arn) for pattern in statement.resources)
-    )
+def _let_in(
+    search: Search, suspects: Iterable[Suspect], allows: Iterable[Statement]
+) -> tuple[Statement, Request] | None:
+    suspects = tuple(suspects)
+    for allow in allows:
+        found = search.witness(suspects, allow)
+        if found is not None:
+            return allow, found[1]
+    return None
 
 
-def _denies_plaintext(statement: Statement, queue_arn: str) -> bool:
-    if not _denies_everyone(statement, queue_arn) or len(statement.conditions) != 1:
-        return False
-    operator, key, values = statement.conditions[0]
-    return operator in ("bool", "boolifexists") and key == "aws:securetransport" and values == ("false",)
+def _services_of(allows: Iterable[Statement]) -> Iterator[Suspect]:
+    for service in sorted({name for allow in allows for kind, name in allow.principals if kind == "Service"}):
+        yield from suspects_named("Service", service)
 
 
-def _confines(statement: Statement, queue_arn: str, allowed: dict[str, frozenset[str]]) -> bool:
-    if not _denies_everyone(statement, queue_arn) or not statement.conditions:
-        return False
-    any_will_do = not any(allowed.values())
-    for operator, key, values in statement.conditions:
-        if operator not in ("stringnotequals", "stringnotequalsifexists") or key not in allowed or not values:
-            return False
-        if any(has_wildcard(value) or "${" in value for value in values):
-            return False
-        if not any_will_do and not set(values) <= allowed[key]:
-            return False
-    return True
+def _anyone_for(allow: Statement) -> list[Suspect]:
+    """Anyone at all, and the services that the Allow names, acting for anyone."""
+    return [*map(Suspect, CALLERS), *_services_of([allow])]
+
+
+def _is_open_to_many(statement: Statement) -> bool:
+    return statement.principals_negated or any(name == "" or has_wildcard(name) for _, name in statement.principals)
+
+
+def _grantees(allow: Statement) -> list[tuple[str, str]]:
+    if allow.principals_negated:
+        return [("AWS", "*")]
+    return [("AWS", "*") if name in ("", "*") else (kind, name) for kind, name in allow.principals]
+
+
+def _principals_granted(statements: Iterable[Statement]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys(entry for statement in statements if statement.allows for entry in _grantees(statement)))
+
+
+def _allowed_actions(search: Search, suspects: tuple[Suspect, ...], allow: Statement) -> list[str]:
+    return [
+        action
+        for actions in search.alike(allow, ACTIONS)
+        if search.witness(suspects, allow, actions[:1]) is not None or search.undecided
+        for action in actions
+    ]
+
+
+def _wildcards(allow: Statement) -> list[str]:
+    if allow.actions_negated:
+        return ["NotAction"]
+    return [action for action in allow.actions if has_wildcard(action)]
+
+
+def _roles_of(actions: Iterable[str]) -> frozenset[Role]:
+    kinds = {OPERATIONS[action.removeprefix("sqs:")] for action in actions} - {Kind.READ}
+    return frozenset(role for role, allowed in ROLE_KINDS.items() if kinds & allowed)
+
+
+def _about_the_queue(statements: Iterable[Statement]) -> list[dict[str, Domain]]:
+    """What is not known about the queue itself, case by case: the organisation of its account, if it is in one."""
+    values = [text for statement in statements for line in statement.conditions for text in (line.key, *line.values)]
+    if not any(_RESOURCE_ORGANISATION in text.lower() for text in values):
+        return [{}]
+    organisations = sorted({f"o-{found}" for text in values for found in _ORGANISATION.findall(text)})
+    cases: list[dict[str, Domain]] = [
+        {_RESOURCE_ORGANISATION: OneOf((organisation,))} for organisation in (_OWN_ORGANISATION, *organisations)
+    ]
+    return [*cases, {_RESOURCE_ORGANISATION: Absent()}]
+
+
+def suspects_named(kind: str, name: str) -> Iterator[Suspect]:
+    """Who a principal of a statement is, as kinds of callers that are pinned to it."""
+    if name == "*":
+        yield from map(Suspect, CALLERS)
+    elif kind == "Service":
+        yield from (Suspect(caller, (), name) for caller in CALLERS if caller.service)
+    elif kind == "AWS" and has_wildcard(name):
+        yield from (Suspect(caller) for caller in CALLERS if isinstance(caller.principal, Spelled))
+    else:
+        yield from _signed(name)
+
+
+def _signed(name: str) -> Iterator[Suspect]:
+    account = account_of(name)
+    what, _, path = name.split(":", 5)[-1].partition("/")
+    session = what == "assumed-role"
+    kind = "role" if session else what
+    for caller in CALLERS:
+        if not isinstance(caller.principal, Spelled):
+            continue
+        if not account:
+            yield Suspect(caller, (), name)
+        elif what in (account, "root"):
+            yield Suspect(caller, ((ACCOUNT, account),))
+        elif any(isinstance(part, str) and f"{kind}/" in part for part in caller.principal.view):
+            pinned = ((ACCOUNT, account), (NAME, path.partition("/")[0] if session else path))
+            yield Suspect(caller, pinned, name if session else "")
+
+
+class Names(NamedTuple):
+    """What a policy names in full: whoever it names is no outsider."""
+
+    taken: dict[str, frozenset[str]]
+    services: frozenset[str]
+
+
+def names_in(statements: Iterable[Statement], queue_arn: str, trusted_accounts: Iterable[str]) -> Names:
+    """The accounts, organisations, VPCs, endpoints, buckets, ids, ARNs and services that a policy names in full."""
+    texts = []
+    for statement in statements:
+        texts += [name for _, name in statement.principals]
+        texts += [text for line in statement.conditions for text in line.values]
+    everything = "\n".join(texts)
+    accounts = frozenset(_ACCOUNT.findall(everything)) | {_account_of_queue(queue_arn), *trusted_accounts}
+    organisations = frozenset(_ORGANISATION.findall(everything)) | {_OWN_ORGANISATION.removeprefix("o-")}
+    taken = {
+        **dict.fromkeys((ACCOUNT.name, SOURCE_ACCOUNT.name, ENDPOINT_ACCOUNT.name), accounts),
+        **dict.fromkeys((ORGANISATION.name, SOURCE_ORGANISATION.name, ENDPOINT_ORGANISATION.name), organisations),
+        VPC.name: frozenset(_VPC.findall(everything)),
+        ENDPOINT.name: frozenset(_ENDPOINT.findall(everything)),
+        BUCKET.name: frozenset(_BUCKET.findall(everything)),
+        ROLE_ID.name: frozenset(_UNIQUE_ID.findall(everything)),
+        SERVICE.name: _SERVICES_WITH_ROWS,
+    }
+    without_account = frozenset(text for text in texts if _ARN_WITHOUT_ACCOUNT.fullmatch(text))
+    if without_account:
+        taken["aws:sourcearn"] = without_account
+    return Names(taken, frozenset(_SERVICE.findall(everything)))
+
+
+def _account_of_queue(queue_arn: str) -> str:
+    return queue_arn.split(":")[4] if queue_arn.count(":") == 5 else ""
+
+
+_RESOURCE_ORGANISATION = "aws:resourceorgid"
+_OWN_ORGANISATION = "o-queueowner"
+_ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)", re.ASCII)
+_ORGANISATION = re.compile(r"\bo-([a-z0-9]+)", re.ASCII)
+_VPC = re.compile(r"\bvpc-([a-z0-9]+)", re.ASCII)
+_ENDPOINT = re.compile(r"\bvpce-([a-z0-9]+)", re.ASCII)
+_BUCKET = re.compile(r"^arn:[^:\n]*:s3:[^:\n]*:[^:\n]*:([^:/*?\n]+)$", re.ASCII | re.MULTILINE)
+_UNIQUE_ID = re.compile(r"\b(?:AROA|AIDA)([A-Z0-9]+)(?![A-Z0-9*?])", re.ASCII)
+_ARN_WITHOUT_ACCOUNT = re.compile(r"arn:[^:*?]*:[^:*?]*:[^:*?]*::[^*?]+", re.ASCII)
+_SERVICE = re.compile(r"[a-z0-9.-]+\.amazonaws\.com(?:\.cn)?", re.ASCII)
+_SERVICES_WITH_ROWS = frozenset({"s3", "sns", "events"})
+"""Services of whose resources a row of its own says how they are named."""
+
+
+def sentence(who: str, request: Request, statements: Iterable[Statement]) -> str:
+    """A request in words, with the values of those condition keys about which the statements ask."""
+    asked = keys_in(statements) - _TOLD_BY_OTHER_WORDS
+    secure = request.keys.get("aws:SecureTransport", ("true",))
+    told = [who, "over plain HTTP" if secure == ("false",) else "over HTTPS"]
+    if "aws:SourceIp" in request.keys:
+        told[1] = f"from {request.keys['aws:SourceIp'][0]} {told[1]}"
+    told += [
+        f"with {key} {' and '.join(map(repr, values))}"
+        for key, values in sorted(request.keys.items())
+        if key.lower() in asked
+    ]
+    return f"{', '.join(told)}, may {request.action}"
+
+
+_TOLD_BY_OTHER_WORDS = frozenset(
+    {
+        "aws:principalisawsservice",
+        "aws:principaltype",
+        "aws:requestedregion",
+        "aws:resourceaccount",
+        "aws:securetransport",
+        "aws:sourceip",
+    }
+)

@@ -7,21 +7,43 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
-from safe_sqs.policy import grants_beyond_a_role
+from safe_sqs.policy import foreign_accounts, grants
 
 __all__ = ["RULE"]
 
 
 def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
-    """No statement of the queue's policy grants more than one role, or to an account outside the trusted ones."""
-    answer = grants_beyond_a_role(facts.policy, queue_arn=facts.queue.arn, trusted_accounts=settings.trusted_accounts)
-    for statement in answer.statements:
-        yield Problem(
-            found=f"the queue's policy grants more than one role needs: {statement.label}",
-            expected="the actions of a producer, a consumer or an administrator, named, for trusted accounts",
-            next_step="list the actions that the principal needs, and split administration from sending and receiving",
-            identities=(repr(statement._replace(label="")),),
-        )
+    """No grant is wider than one role, none goes to an account outside the trusted ones, and no service acts for all.
+
+    The queue's own account as a whole is left out: AWS puts it into every default policy, and it only hands the
+    decision to IAM.
+    """
+    arn = facts.queue.arn
+    for grant in grants(facts.policy, queue_arn=arn):
+        if not grant.fits_one_role and not (grant.is_whole_account and grant.account == facts.queue.account):
+            yield Problem(
+                found=f"the queue's policy grants {grant} more than one role needs: {grant.told}",
+                expected="the actions of a producer, a consumer or an administrator, named one by one",
+                next_step="list the actions that the principal needs, and split administration from sending and "
+                "receiving",
+                identities=(f"{grant.principal}: {', '.join(grant.actions + grant.wildcards)}",),
+            )
+    for foreigner in foreign_accounts(facts.policy, queue_arn=arn):
+        if foreigner.is_service and not foreigner.tied:
+            yield Problem(
+                found=f"the queue's policy lets {foreigner.name} in for whomever it acts: {foreigner.told}",
+                expected="a condition on aws:SourceArn or aws:SourceAccount where a service is the principal",
+                next_step=f'add the condition "StringEquals": {{"aws:SourceAccount": '
+                f'"{facts.queue.account or "ACCOUNT_ID"}"}} to that statement',
+                identities=(f"{foreigner.name} for anyone",),
+            )
+        elif not foreigner.is_service and settings.trusted_accounts and foreigner.name not in settings.trusted_accounts:
+            yield Problem(
+                found=f"the queue's policy lets in account {foreigner.name}, which is not trusted: {foreigner.told}",
+                expected=f"accounts that are trusted: {', '.join(settings.trusted_accounts)}",
+                next_step=f"remove that account, or add {foreigner.name} to trusted_accounts",
+                identities=(f"account {foreigner.name}",),
+            )
 
 
 RULE = Rule(

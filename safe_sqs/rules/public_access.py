@@ -7,19 +7,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
-from safe_sqs.policy import public_access
+from safe_sqs.policy import closes_public, parse, public_statements
 
 __all__ = ["RULE"]
 
 
 def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
-    """No statement of the queue's policy lets anyone in."""
-    for statement in public_access(facts.policy).statements:
+    """No request of an outsider is allowed by the queue's policy."""
+    statements, queue_arn, trusted = parse(facts.policy), facts.queue.arn, settings.trusted_accounts
+    for allow, answer in public_statements(statements, queue_arn=queue_arn, trusted_accounts=trusted):
+        if answer.witness is None:
+            mend = f"write {allow.label} with fewer conditions and wildcards, or name the principals in it"
+        else:
+            mend = closes_public(statements, allow, answer.witness, queue_arn=queue_arn, trusted_accounts=trusted)
         yield Problem(
-            found=f"the queue's policy lets anyone in: {statement.label}",
-            expected="a Principal that names accounts, roles or users, or a condition that names who may",
-            next_step="name the principals in that statement, or remove it",
-            identities=(repr(statement._replace(label="")),),
+            found=f"the queue is public: {answer}" if answer.found else str(answer),
+            expected="a policy that lets in nobody but the accounts, roles, users and sources that it names",
+            next_step=mend,
+            unverifiable=answer.found is None,
+            identities=(allow.identity,),
         )
 
 

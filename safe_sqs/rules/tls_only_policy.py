@@ -7,20 +7,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
-from safe_sqs.policy import plaintext_access
+from safe_sqs.policy import closes_plaintext, parse, plaintext_of
 
 __all__ = ["RULE"]
 
 
 def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
     """The queue's policy denies plain HTTP to everyone."""
-    if plaintext_access(facts.policy, queue_arn=facts.queue.arn).found:
+    statements = parse(facts.policy)
+    answer = plaintext_of(statements, queue_arn=facts.queue.arn)
+    if answer.found is not False:
         yield Problem(
-            found="the queue's policy does not deny plain HTTP to everyone",
+            found=f"the queue takes plain HTTP: {answer}" if answer.found else str(answer),
             expected='a statement that denies sqs:* to "*" when aws:SecureTransport is false',
-            next_step='add {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "'
-            + (facts.queue.arn or "QUEUE_ARN")
-            + '", "Condition": {"Bool": {"aws:SecureTransport": "false"}}} to the policy',
+            next_step=closes_plaintext(statements, queue_arn=facts.queue.arn),
+            unverifiable=answer.found is None,
+            identities=("plain HTTP",),
         )
 
 

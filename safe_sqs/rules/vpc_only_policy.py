@@ -17,14 +17,16 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
     answer = outside_vpc_access(
         facts.policy, queue_arn=facts.queue.arn, vpcs=settings.vpcs, vpc_endpoints=settings.vpc_endpoints
     )
-    if answer.found:
+    if answer.found is not False:
         named = ", ".join((*settings.vpcs, *settings.vpc_endpoints)) or "a VPC or a VPC endpoint"
         yield Problem(
-            found="the queue's policy lets requests in from outside the VPC",
+            found=f"the queue can be used from outside the VPC: {answer}" if answer.found else str(answer),
             expected=f"a statement that denies everyone who does not come from {named}",
             next_step='add {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "'
             + (facts.queue.arn or "QUEUE_ARN")
             + '", "Condition": {"StringNotEquals": {"aws:SourceVpce": "VPC_ENDPOINT_ID"}}} to the policy',
+            unverifiable=answer.found is None,
+            identities=("outside the VPC",),
         )
 
 

@@ -1,0 +1,71 @@
+"""Whether a line of a Condition block holds for a request.
+
+Source: "Condition operators" and "Conditions with multiple context keys or values" in the IAM user guide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from safe_sqs.policy.document import Condition
+from safe_sqs.policy.operators import Compared, Over, fits, read_request_value, read_value
+from safe_sqs.policy.texts import Pattern, by_part, has_six_parts, substitute
+
+__all__ = ["Keys", "holds", "is_doubtful", "wanted_by"]
+
+Keys = Mapping[str, tuple[str, ...]]
+"""The condition keys of a request, in lower case, with their values."""
+
+
+def is_doubtful(condition: Condition) -> bool:
+    """True when the operator cannot read a value, or there is none: IAM does not say what such a line does."""
+    compared, variables = condition.operator.compared, condition.variables
+    return not condition.values or any(read_value(compared, text, variables) is None for text in condition.values)
+
+
+def holds(condition: Condition, keys: Keys) -> bool | None:
+    """Whether a line holds for a request with these keys. None: in doubt."""
+    operator = condition.operator
+    if is_doubtful(condition):
+        return None
+    values = keys.get(condition.key, ())
+    if operator.compared is Compared.PRESENCE:
+        return any((not values) is read_value(operator.compared, text, False) for text in condition.values)
+    if not values:
+        return operator.if_exists or operator.over is Over.ALL or (operator.negated and operator.over is Over.PLAIN)
+    wanted = list(wanted_by(condition, keys))
+    if operator.compared is Compared.ARN and not all(map(has_six_parts, wanted)):
+        return None
+    fitting = [_fits_any(condition, wanted, value) for value in values]
+    if operator.over is Over.PLAIN:
+        return any(fitting) is not operator.negated
+    held = [fit is not operator.negated for fit in fitting]
+    return all(held) if operator.over is Over.ALL else any(held)
+
+
+def wanted_by(condition: Condition, keys: Keys) -> Iterable[Any]:
+    """The values of a line as its operator reads them, with variables replaced. One without a value is left out."""
+    compared = condition.operator.compared
+    for text in condition.values:
+        wanted = read_value(compared, text, condition.variables)
+        if compared.is_text and wanted.variables:
+            wanted = _replaced(wanted, compared, keys)
+        if wanted is not None:
+            yield wanted
+
+
+def _replaced(pattern: Pattern, compared: Compared, keys: Keys) -> Pattern | None:
+    def value_of(key: str) -> str | None:
+        values = keys.get(key, ())
+        if len(values) != 1:
+            return None
+        return values[0].lower() if compared is Compared.TEXT_WITHOUT_CASE else values[0]
+
+    replaced = substitute(pattern, value_of)
+    return by_part(replaced) if replaced is not None and compared is Compared.ARN else replaced
+
+
+def _fits_any(condition: Condition, wanted: list[Any], text: str) -> bool:
+    value = read_request_value(condition.operator.compared, text)
+    return any(fits(condition.operator, entry, value) for entry in wanted)

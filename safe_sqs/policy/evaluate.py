@@ -1,0 +1,216 @@
+"""What a policy says of one request: the evaluator.
+
+Sources: "Policy evaluation logic", "Principal", "NotPrincipal", "Action" and "Resource" in the IAM user guide, and
+"Amazon SQS API permissions" in the Amazon SQS developer guide.
+
+Where the reference leaves open whether a statement applies, or AWS would refuse the policy (a wildcard inside a
+principal's XX
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from safe_sqs.operations import OPERATIONS, Kind
+from safe_sqs.patterns import has_wildcard, matches
+from safe_sqs.policy.conditions import Keys, holds
+from safe_sqs.policy.document import Document, Statement, parse
+from safe_sqs.policy.texts import read_pattern, substitute
+
+__all__ = [
+    "ACTIONS",
+    "ANONYMOUS",
+    "Decision",
+    "Request",
+    "account_of",
+    "action_fits",
+    "conditions_hold",
+    "decide",
+    "decide_of",
+    "in_lower_case",
+    "principal_fits",
+    "resource_fits",
+]
+
+ANONYMOUS = "anonymous"
+"""The principal of a request that nobody signed."""
+
+_BATCH = "Batch"
+_ORDER = (Kind.PRODUCE, Kind.CONSUME, Kind.SETTLE, Kind.READ, Kind.ADMINISTER)
+ACTIONS = tuple(
+    sorted(
+        (operation for operation in OPERATIONS if not operation.endswith(_BATCH)),
+        key=lambda operation: _ORDER.index(OPERATIONS[operation]),
+    )
+)
+"""The names of all IAM actions of Amazon SQS, those about messages first. Batch operations have none of their own."""
+_BATCH_OF = {
+    f"sqs:{name.removesuffix(_BATCH)}".lower(): f"sqs:{name}".lower() for name in OPERATIONS if name.endswith(_BATCH)
+}
+_SINGLE_OF = {batch: single for single, batch in _BATCH_OF.items()}
+
+
+class Decision(str, Enum):
+    """What a policy says of a request. NO_MATCH: nothing, so that another policy decides."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    NO_MATCH = "no match"
+
+
+class Request(NamedTuple):
+    """One request, as a policy sees it.
+
+    `principal` is "anonymous", an ARN, or the name of a service such as sns.amazonaws.com; `action` is an IAM action or
+    an operation, such as sqs:SendMessage; `resource` is the queue's ARN; `keys` has the values of each condition key.
+    """
+
+    principal: str
+    action: str
+    resource: str
+    keys: Mapping[str, tuple[str, ...]] = {}
+
+
+def decide(document: Document, request: Request) -> Decision:
+    """What a policy says of a request: an explicit Deny wins, then an Allow.
+
+    Raises PolicyError. Keys that the request does not list are missing in it: none is made up from the principal.
+    """
+    return decide_of(parse(document), request)
+
+
+def decide_of(statements: Iterable[Statement], request: Request) -> Decision:
+    """`decide`, for statements that have been parsed."""
+    keys = in_lower_case(request.keys)
+    decision = Decision.NO_MATCH
+    for statement in statements:
+        if (statement.allows and decision is Decision.ALLOW) or not _applies(statement, request, keys):
+            continue
+        if not statement.allows:
+            return Decision.DENY
+        decision = Decision.ALLOW
+    return decision
+
+
+def in_lower_case(keys: Mapping[str, tuple[str, ...]]) -> Keys:
+    """The keys of a request in lower case. A value alone counts as the only one."""
+    return {key.lower(): (values,) if isinstance(values, str) else tuple(values) for key, values in keys.items()}
+
+
+def _applies(statement: Statement, request: Request, keys: Keys) -> bool:
+    return (
+        action_fits(statement, request.action)
+        and principal_fits(statement, request.principal)
+        and resource_fits(statement, request.resource, keys)
+        and conditions_hold(statement, keys)
+    )
+
+
+def conditions_hold(statement: Statement, keys: Keys) -> bool:
+    """True when every line of the statement's conditions holds; a doubtful one holds in an Allow."""
+    for condition in statement.conditions:
+        held = holds(condition, keys)
+        if not (statement.allows if held is None else held):
+            return False
+    return True
+
+
+def action_fits(statement: Statement, action: str) -> bool:
+    """True when the statement is about this action. The batch operations are judged as their single ones.
+
+    A policy that names a batch operation names an action which IAM does not know, so that is in doubt.
+    """
+    action = action.lower()
+    action = _SINGLE_OF.get(action, action)
+    doubt = statement.allows is not statement.actions_negated
+    batch = _BATCH_OF.get(action, "") if doubt else ""
+    listed = any(_matches(pattern, action) or (batch and _matches(pattern, batch)) for pattern in statement.actions)
+    return listed is not statement.actions_negated
+
+
+def _matches(pattern: str, action: str) -> bool:
+    return pattern == action or (has_wildcard(pattern) and matches(pattern, action))
+
+
+def resource_fits(statement: Statement, resource: str, keys: Keys) -> bool:
+    """True when the statement is about this resource. "" is a queue of unknown ARN: only `*` is about it for sure."""
+    doubt = statement.allows is not statement.resources_negated
+    for text in statement.resources:
+        if text in ("*", resource) or (doubt and not resource):
+            return not statement.resources_negated
+        if statement.variables and "${" in text:
+            pattern = substitute(read_pattern(text, wildcards=True, variables=True), lambda key: _only(keys.get(key)))
+            listed = pattern is not None and pattern.fits(resource)
+        else:
+            listed = has_wildcard(text) and matches(text, resource)
+        if listed:
+            return not statement.resources_negated
+    return statement.resources_negated
+
+
+def _only(values: tuple[str, ...] | None) -> str | None:
+    return values[0] if values is not None and len(values) == 1 else None
+
+
+def principal_fits(statement: Statement, principal: str) -> bool:
+    """True when the statement is about this principal."""
+    doubt = statement.allows is not statement.principals_negated
+    named = any(_names(kind, name, principal, doubt) for kind, name in statement.principals)
+    return named is not statement.principals_negated
+
+
+def _names(kind: str, name: str, principal: str, doubt: bool) -> bool:
+    if kind == "AWS" and name == "*":
+        return True
+    if name in ("", "*"):
+        return doubt
+    if kind != "AWS":
+        return name == principal or (doubt and has_wildcard(name))
+    if has_wildcard(name):
+        return doubt and _is_like(name, principal)
+    return name == principal or _is_account(name, principal) or _is_session(name, principal)
+
+
+def account_of(principal: str) -> str:
+    """The account of a principal's ARN, or ""."""
+    parts = principal.split(":", 5)
+    if len(parts) == 6 and parts[2] in ("iam", "sts"):
+        return parts[4]
+    return principal if len(principal) == 12 and principal.isdigit() else ""
+
+
+def _is_account(name: str, principal: str) -> bool:
+    """An account is named by its id or as its root, and stands for every principal in it."""
+    account = account_of(principal)
+    if not account:
+        return False
+    if name == account:
+        return True
+    parts = name.split(":", 5)
+    if parts[-1] != "root" or account_of(name) != account:
+        return False
+    return principal == account or principal.startswith(f"arn:{parts[1]}:")
+
+
+def _is_session(name: str, principal: str) -> bool:
+    """A role is named by its ARN, and acts through its sessions. A session's ARN leaves out the path of its role."""
+    role, session = name.split(":", 5), principal.split(":", 5)
+    if len(role) != 6 or len(session) != 6 or role[2] != "iam" or session[2] != "sts":
+        return False
+    role_path, session_path = role[5].split("/"), session[5].split("/")
+    return (
+        (role[1], role[4]) == (session[1], session[4])
+        and role_path[0] == "role"
+        and session_path[0] == "assumed-role"
+        and role_path[-1:] == session_path[1:2]
+    )
+
+
+def _is_like(name: str, principal: str) -> bool:
+    account = account_of(principal)
+    if not account:
+        return False
+    partition = principal.split(":")[1] if ":" in principal else "aws"
+    return any(matches(name, text) for text in (principal, account, f"arn:{partition}:iam::{account}:root"))

@@ -1,0 +1,102 @@
+"""The smallest change that would close what a question found: tried, and asked again, before it is proposed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from safe_sqs.policy.document import Condition, Statement
+from safe_sqs.policy.evaluate import Request
+from safe_sqs.policy.operators import Over, operator_named
+from safe_sqs.policy.questions import plaintext_of, public_statements
+
+__all__ = ["closes_plaintext", "closes_public"]
+
+_EVERYONE = (("AWS", "*"),)
+
+
+def closes_public(
+    statements: tuple[Statement, ...],
+    allow: Statement,
+    witness: Request,
+    *,
+    queue_arn: str,
+    trusted_accounts: Iterable[str] = (),
+) -> str:
+    """The smallest change to a statement after which it lets no outsider in, in words."""
+    trusted = tuple(trusted_accounts)
+    for words, changed in _narrower(allow, witness, queue_arn):
+        after = tuple(changed if statement is allow else statement for statement in statements)
+        found = public_statements(after, queue_arn=queue_arn, trusted_accounts=trusted)
+        if all(statement is not changed for statement, _ in found):
+            return f"in {allow.label}, {words}"
+    return f"remove {allow.label}"
+
+
+def _narrower(allow: Statement, witness: Request, queue_arn: str) -> Iterator[tuple[str, Statement]]:
+    for index, line in enumerate(allow.conditions):
+        operator = line.operator
+        if operator.if_exists:
+            strict = line._replace(operator=operator._replace(if_exists=False))
+            yield f"take IfExists away from the operator for {line.key}", _with(allow, index, strict)
+        if operator.over is Over.ALL:
+            strict = line._replace(operator=operator._replace(over=Over.ANY))
+            yield f"let the operator for {line.key} begin with ForAnyValue", _with(allow, index, strict)
+    account = queue_arn.split(":")[4] if queue_arn.count(":") == 5 else ""
+    if not account:
+        return
+    if not allow.conditions and not allow.principals_negated:
+        root = f"arn:{queue_arn.split(':')[1]}:iam::{account}:root"
+        yield (
+            f'name who may as Principal, or at least the account: {{"AWS": "{root}"}}',
+            allow._replace(principals=(("AWS", root),)),
+        )
+    key = "aws:SourceAccount" if witness.principal.endswith(".amazonaws.com") else "aws:PrincipalAccount"
+    added = Condition(_equals, key.lower(), (account,), variables=False)
+    yield (
+        f'add the condition "StringEquals": {{"{key}": "{account}"}}, or one that names who may',
+        allow._replace(conditions=(*allow.conditions, added)),
+    )
+
+
+def _with(statement: Statement, index: int, line: Condition) -> Statement:
+    lines = [*statement.conditions]
+    lines[index] = line
+    return statement._replace(conditions=tuple(lines))
+
+
+def closes_plaintext(statements: tuple[Statement, ...], *, queue_arn: str) -> str:
+    """The smallest change after which plain HTTP is denied to everyone, in words."""
+    for deny in statements:
+        if deny.allows or not any(line.key == _SECURE_TRANSPORT for line in deny.conditions):
+            continue
+        for words, changed in _wider(deny, queue_arn):
+            after = tuple(changed if statement is deny else statement for statement in statements)
+            if plaintext_of(after, queue_arn=queue_arn).found is False:
+                return f"in {deny.label}, {words}"
+    added = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:*",
+        "Resource": queue_arn or "QUEUE_ARN",
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    return f"add {json.dumps(added)} to the policy"
+
+
+def _wider(deny: Statement, queue_arn: str) -> Iterator[tuple[str, Statement]]:
+    yield 'let the Principal be "*"', deny._replace(principals=_EVERYONE, principals_negated=False)
+    yield 'let the Action be "sqs:*"', deny._replace(actions=("sqs:*",), actions_negated=False)
+    yield (
+        f'let the Resource be "{queue_arn or "*"}"',
+        deny._replace(resources=(queue_arn or "*",), resources_negated=False),
+    )
+    plain = Condition(_is, _SECURE_TRANSPORT, ("false",), variables=False)
+    yield (
+        'let the Condition be {"Bool": {"aws:SecureTransport": "false"}} and nothing else',
+        deny._replace(conditions=(plain,)),
+    )
+
+
+_SECURE_TRANSPORT = "aws:securetransport"
+_equals, _is = operator_named("StringEquals"), operator_named("Bool")

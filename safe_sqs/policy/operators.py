@@ -1,0 +1,204 @@
+"""The condition operators of IAM: one table, for Allow and Deny alike.
+
+Source: "IAM JSON policy elements: Condition operators" and "Set operators for multivalued context keys" in the IAM user
+guide.
+"""
+
+from __future__ import annotations
+
+import operator as compare
+from base64 import b64decode
+from collections.abc import Callable
+from datetime import datetime, timezone
+from enum import Enum
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from math import isfinite
+from typing import Any, NamedTuple
+
+from safe_sqs.policy.texts import Pattern, by_part, has_six_parts, read_pattern
+
+__all__ = [
+    "Compared",
+    "Operator",
+    "Over",
+    "fits",
+    "operator_named",
+    "read_operator",
+    "read_request_value",
+    "read_value",
+]
+
+Network = IPv4Network | IPv6Network
+
+
+class Compared(Enum):
+    """As what an operator compares the value in the policy and the value in the request."""
+
+    TEXT = "text"
+    TEXT_WITHOUT_CASE = "text without case"
+    TEXT_LIKE = "text with wildcards"
+    ARN = "ARN"
+    NUMBER = "number"
+    DATE = "date"
+    BOOL = "boolean"
+    BINARY = "binary"
+    ADDRESS = "IP address"
+    PRESENCE = "presence"
+
+    @property
+    def is_text(self) -> bool:
+        """True for those that compare with patterns."""
+        return self in (Compared.TEXT, Compared.TEXT_WITHOUT_CASE, Compared.TEXT_LIKE, Compared.ARN)
+
+
+class Over(Enum):
+    """How an operator treats the several values that a request may have for a key."""
+
+    PLAIN = ""
+    ALL = "forallvalues:"
+    ANY = "foranyvalue:"
+
+
+class Operator(NamedTuple):
+    """A condition operator. `negated` ones hold where no value fits, and where the request lacks the key."""
+
+    compared: Compared
+    negated: bool
+    relation: Callable[[Any, Any], bool]
+    over: Over = Over.PLAIN
+    if_exists: bool = False
+
+
+_OPERATORS = {
+    "stringequals": Operator(Compared.TEXT, False, compare.eq),
+    "stringnotequals": Operator(Compared.TEXT, True, compare.eq),
+    "stringequalsignorecase": Operator(Compared.TEXT_WITHOUT_CASE, False, compare.eq),
+    "stringnotequalsignorecase": Operator(Compared.TEXT_WITHOUT_CASE, True, compare.eq),
+    "stringlike": Operator(Compared.TEXT_LIKE, False, compare.eq),
+    "stringnotlike": Operator(Compared.TEXT_LIKE, True, compare.eq),
+    "arnequals": Operator(Compared.ARN, False, compare.eq),
+    "arnnotequals": Operator(Compared.ARN, True, compare.eq),
+    "arnlike": Operator(Compared.ARN, False, compare.eq),
+    "arnnotlike": Operator(Compared.ARN, True, compare.eq),
+    "numericequals": Operator(Compared.NUMBER, False, compare.eq),
+    "numericnotequals": Operator(Compared.NUMBER, True, compare.eq),
+    "numericlessthan": Operator(Compared.NUMBER, False, compare.lt),
+    "numericlessthanequals": Operator(Compared.NUMBER, False, compare.le),
+    "numericgreaterthan": Operator(Compared.NUMBER, False, compare.gt),
+    "numericgreaterthanequals": Operator(Compared.NUMBER, False, compare.ge),
+    "dateequals": Operator(Compared.DATE, False, compare.eq),
+    "datenotequals": Operator(Compared.DATE, True, compare.eq),
+    "datelessthan": Operator(Compared.DATE, False, compare.lt),
+    "datelessthanequals": Operator(Compared.DATE, False, compare.le),
+    "dategreaterthan": Operator(Compared.DATE, False, compare.gt),
+    "dategreaterthanequals": Operator(Compared.DATE, False, compare.ge),
+    "bool": Operator(Compared.BOOL, False, compare.eq),
+    "binaryequals": Operator(Compared.BINARY, False, compare.eq),
+    "ipaddress": Operator(Compared.ADDRESS, False, compare.eq),
+    "notipaddress": Operator(Compared.ADDRESS, True, compare.eq),
+    "null": Operator(Compared.PRESENCE, False, compare.eq),
+}
+
+
+def operator_named(name: str) -> Operator:
+    """An operator that there is."""
+    operator = read_operator(name)
+    assert operator is not None
+    return operator
+
+
+@lru_cache(maxsize=512)
+def read_operator(name: str) -> Operator | None:
+    """The operator of this name, in whatever letter case, or None when IAM has no such operator."""
+    name = name.lower()
+    over = next((over for over in (Over.ALL, Over.ANY) if name.startswith(over.value)), Over.PLAIN)
+    name = name.removeprefix(over.value)
+    base = name.removesuffix("ifexists")
+    found = _OPERATORS.get(base)
+    if found is None or (found.compared is Compared.PRESENCE and (base != name or over is not Over.PLAIN)):
+        return None
+    return found._replace(over=over, if_exists=base != name)
+
+
+@lru_cache(maxsize=4096)
+def read_value(compared: Compared, text: str, variables: bool) -> Any:
+    """A value of the policy as its operator reads it, or None when the operator cannot read it."""
+    if compared is Compared.ARN:
+        pattern = read_pattern(text, wildcards=True, variables=variables)
+        if pattern.variables:
+            return pattern
+        return by_part(pattern) if has_six_parts(pattern) else None
+    if compared.is_text:
+        text = text.lower() if compared is Compared.TEXT_WITHOUT_CASE else text
+        return read_pattern(text, wildcards=compared is Compared.TEXT_LIKE, variables=variables)
+    return _network(text) if compared is Compared.ADDRESS else read_request_value(compared, text)
+
+
+def read_request_value(compared: Compared, text: str) -> Any:
+    """A value of a request as an operator reads it, or None when the operator cannot read it."""
+    if compared in _READERS:
+        try:
+            return _READERS[compared](text)
+        except (ValueError, OverflowError):
+            return None
+    return text.lower() if compared is Compared.TEXT_WITHOUT_CASE else text
+
+
+def fits(operator: Operator, wanted: Any, value: Any) -> bool:
+    """True when a value of a request is what one value of the policy asks for. Both have been read."""
+    if value is None:
+        return False
+    if operator.compared.is_text:
+        pattern: Pattern = wanted
+        return pattern.fits(value)
+    if operator.compared is Compared.ADDRESS:
+        return value in wanted
+    return operator.relation(value, wanted)
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not isfinite(number) or "_" in text:
+        raise ValueError(text)
+    return number
+
+
+def _date(text: str) -> float:
+    """Seconds since 1970. A date is written by ISO 8601, or as such a number of seconds."""
+    try:
+        return _number(text)
+    except ValueError:
+        moment = datetime.fromisoformat(f"{text[:-1]}+00:00" if text[-1:] in ("Z", "z") else text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def _bool(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"
+
+
+def _binary(text: str) -> bytes:
+    return b64decode(text, validate=True)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address:
+    return ip_address(text)
+
+
+def _network(text: str) -> Network | None:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+_READERS: dict[Compared, Callable[[str], Any]] = {
+    Compared.NUMBER: _number,
+    Compared.DATE: _date,
+    Compared.BOOL: _bool,
+    Compared.PRESENCE: _bool,
+    Compared.BINARY: _binary,
+    Compared.ADDRESS: _address,
+}

@@ -1,0 +1,294 @@
+"""The search for a witness: a request of some caller that a policy lets through, or the proof that there is none.
+
+It starts with what an Allow demands, settles a value for every condition key, and looks which Deny stops that request.
+For that Deny it takes one line after the other and demands that it does not hold, and so on, until no Deny is left or
+nothing more can be settled. Keys that have nothing to do with each other are settled apart, by `settle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from safe_sqs.policy.conditions import Keys, is_doubtful
+from safe_sqs.policy.document import Condition, Statement
+from safe_sqs.policy.evaluate import (
+    ACTIONS,
+    Decision,
+    Request,
+    action_fits,
+    conditions_hold,
+    decide_of,
+    principal_fits,
+    resource_fits,
+)
+from safe_sqs.policy.operators import operator_named
+from safe_sqs.policy.outsiders import NAMES, OTHER_SERVICE, Caller, Domain, Given, OneOf, Spelled, domain_of
+from safe_sqs.policy.settle import Literal, Scene, Settler
+from safe_sqs.policy.spelling import Budget, Slice, TooCostlyError
+
+__all__ = ["Asked", "Search", "Suspect", "keys_in"]
+
+_SHOWN = ("aws:sourceip", "aws:securetransport")
+"""Keys that every witness shows, whether the policy asks for them or not."""
+
+RESOURCE = "\0resource"
+"""Stands for the resource of a request where a policy variable is in a Resource element. No condition key is so."""
+
+
+class Suspect(NamedTuple):
+    """One kind of caller, narrowed to somebody: slices that are pinned to a text, or a principal as it is written."""
+
+    caller: Caller
+    pinned: tuple[tuple[Slice, str], ...] = ()
+    principal: str = ""
+
+
+class Asked(NamedTuple):
+    """What all searches of a question share.
+
+    `taken` has the texts that no caller of the question may choose, by the names of slices; `settled` the keys that the
+    question itself settles; `blocks_are_taken` says that named address blocks are no outsider's, and
+    `services_are_taken` which services are none.
+    """
+
+    statements: tuple[Statement, ...]
+    queue_arn: str
+    taken: Mapping[str, frozenset[str]]
+    settled: Mapping[str, Domain]
+    blocks_are_taken: bool
+    services_are_taken: frozenset[str] = frozenset()
+
+    def domain(self, caller: Caller, key: str) -> Domain:
+        """The values that a key can take in the requests of a caller."""
+        return self.settled[key] if key in self.settled else domain_of(caller, key)
+
+
+class Search:
+    """Looks for witnesses. `undecided` says that some way could not be followed to its end."""
+
+    def __init__(self, asked: Asked, budget: Budget) -> None:
+        self.undecided = False
+        self._asked = asked
+        self._budget = budget
+        self._denies = tuple(
+            statement
+            for statement in asked.statements
+            if not statement.allows and not any(map(is_doubtful, statement.conditions))
+        )
+
+    def witness(
+        self, suspects: Iterable[Suspect], allow: Statement | None, actions: Sequence[str] = ACTIONS
+    ) -> tuple[Suspect, Request] | None:
+        """The first request of one of the suspects that the Allow lets in (without an Allow: any) and no Deny stops."""
+        alike = [f"sqs:{group[0]}" for group in self.alike(allow, actions)]
+        try:
+            for suspect, settler in self._distinct(suspects, allow):
+                for action in alike:
+                    attempt = _Attempt(self._asked, suspect, settler, action, allow, self._denies, self._budget)
+                    request = attempt.request()
+                    self.undecided = self.undecided or attempt.undecided
+                    if request is not None:
+                        return suspect, request
+        except TooCostlyError:
+            self.undecided = True
+        return None
+
+    def alike(self, allow: Statement | None, actions: Sequence[str]) -> list[list[str]]:
+        """The actions that the Allow is about, put together where the same Denies are about them."""
+        groups: dict[tuple[bool, ...], list[str]] = {}
+        for action in actions:
+            if allow is None or action_fits(allow, f"sqs:{action}"):
+                about = tuple(action_fits(deny, f"sqs:{action}") for deny in self._denies)
+                groups.setdefault(about, []).append(action)
+        return list(groups.values())
+
+    def _distinct(self, suspects: Iterable[Suspect], allow: Statement | None) -> Iterator[tuple[Suspect, Settler]]:
+        """The suspects between whom the policy makes a difference."""
+        statements = self._denies if allow is None else (allow, *self._denies)
+        keys = sorted(keys_in(statements))
+        telling = [statement for statement in statements if statement.principals_negated or not _is_for_all(statement)]
+        seen = set()
+        for suspect in suspects:
+            domains = tuple(self._asked.domain(suspect.caller, key) for key in keys)
+            pinned = suspect.pinned if any(isinstance(domain, Spelled) for domain in domains) else ()
+            difference: tuple[object, ...] = (domains, pinned)
+            if difference in seen and not telling:
+                continue
+            settler = Settler(self._scene(suspect), [*keys, *_SHOWN], self._budget)
+            if telling:
+                principal = settler.somebody()
+                if allow is not None and not (principal_fits(allow, principal) or _wild_names(allow)):
+                    continue
+                difference = (domains, pinned, tuple(principal_fits(statement, principal) for statement in telling))
+            if difference not in seen:
+                seen.add(difference)
+                yield suspect, settler
+
+    def _scene(self, suspect: Suspect) -> Scene:
+        parts = self._asked.queue_arn.split(":")
+        partition, region, account = (parts[1], parts[3], parts[4]) if len(parts) == 6 else ("aws", "us-east-1", "")
+        given = {
+            Given.PARTITION: partition,
+            Given.REGION: region,
+            Given.OWNER: account,
+            Given.SERVICE: suspect.principal or self._service_of(suspect.caller),
+        }
+        asked = self._asked
+        return Scene(
+            caller=suspect.caller,
+            given=given,
+            pinned=dict(suspect.pinned),
+            taken=asked.taken,
+            settled={**asked.settled, RESOURCE: OneOf((asked.queue_arn,))},
+            statements=asked.statements,
+            blocks_are_taken=asked.blocks_are_taken,
+            principal=suspect.principal or _given(suspect.caller.principal, given),
+        )
+
+    def _service_of(self, caller: Caller) -> str:
+        return OTHER_SERVICE if caller.service in self._asked.services_are_taken else caller.service
+
+
+class _Attempt:
+    """The search for one caller, one action, and one Allow."""
+
+    def __init__(
+        self,
+        asked: Asked,
+        suspect: Suspect,
+        settler: Settler,
+        action: str,
+        allow: Statement | None,
+        denies: Sequence[Statement],
+        budget: Budget,
+    ) -> None:
+        self.undecided = False
+        self._asked = asked
+        self._suspect = suspect
+        self._settler = settler
+        self._action = action
+        self._allow = allow
+        self._denies = [deny for deny in denies if action_fits(deny, action)]
+        self._budget = budget
+        self._tried: set[frozenset[Literal]] = set()
+
+    def request(self) -> Request | None:
+        """The request, confirmed by the evaluator."""
+        demands: tuple[Literal, ...] = ()
+        if self._allow is not None:
+            lines = [*self._allow.conditions, *_resource_lines(self._allow)]
+            demands = tuple(Literal(line, True) for line in lines if not is_doubtful(line))
+            if not self._is_about_the_queue(self._allow):
+                return None
+            principal = self._settler.somebody()
+            if not principal_fits(self._allow, principal):
+                demands += tuple(Literal(line, True) for line in _principal_lines(self._allow))
+        return self._request(demands)
+
+    def _is_about_the_queue(self, statement: Statement) -> bool:
+        return bool(_resource_lines(statement)) or resource_fits(statement, self._asked.queue_arn, {})
+
+    def _request(self, literals: tuple[Literal, ...]) -> Request | None:
+        self._budget.spend(10)
+        if frozenset(literals) in self._tried:
+            return None
+        self._tried.add(frozenset(literals))
+        keys = self._settler.settle(literals)
+        self.undecided = self.undecided or self._settler.undecided
+        if keys is None:
+            return None
+        broken = self._settler.broken_link(literals, keys)
+        if broken is not None:
+            for more in self._settler.repairs(broken, keys):
+                request = self._request((*literals, *more))
+                if request is not None:
+                    return request
+            self.undecided = True
+            return None
+        request = self._as_request(keys)
+        deny = next((deny for deny in self._denies if self._applies(deny, request.principal, keys)), None)
+        if deny is None:
+            return self._confirmed(request)
+        for escape in _escapes(deny):
+            found = self._request((*literals, escape))
+            if found is not None:
+                return found
+        return None
+
+    def _applies(self, deny: Statement, principal: str, keys: Keys) -> bool:
+        self._budget.spend(1 + len(deny.conditions))
+        return (
+            principal_fits(deny, principal)
+            and resource_fits(deny, self._asked.queue_arn, keys)
+            and conditions_hold(deny, keys)
+        )
+
+    def _as_request(self, keys: Keys) -> Request:
+        principal = self._settler.principal(keys)
+        named = {NAMES.get(key, key): values for key, values in keys.items() if key != RESOURCE and values}
+        return Request(principal, self._action, self._asked.queue_arn, named)
+
+    def _confirmed(self, request: Request) -> Request | None:
+        decision = decide_of(self._asked.statements, request)
+        if decision is Decision.ALLOW or (self._allow is None and decision is Decision.NO_MATCH):
+            return request
+        self.undecided = True
+        return None
+
+
+def _given(principal: str | Given | Spelled, given: Mapping[Given, str]) -> str:
+    """A principal that is known beforehand, or ""."""
+    if isinstance(principal, Spelled):
+        return ""
+    return given[principal] if isinstance(principal, Given) else principal
+
+
+def _is_for_all(statement: Statement) -> bool:
+    return ("AWS", "*") in statement.principals
+
+
+def keys_in(statements: Iterable[Statement]) -> set[str]:
+    """The condition keys that decide about statements, in lower case."""
+    keys = set()
+    for statement in statements:
+        for line in (*statement.conditions, *_resource_lines(statement), *_principal_lines(statement)):
+            keys.add(line.key)
+            keys.update(variable.key for variable in Literal(line, True).variables)
+    return keys
+
+
+def _escapes(deny: Statement) -> Iterator[Literal]:
+    """The ways in which a Deny that applies to a caller may yet not apply: one of its lines does not hold."""
+    for line in (*deny.conditions, *_resource_lines(deny)):
+        yield Literal(line, False)
+    if deny.principals_negated:
+        for line in _principal_lines(deny):
+            yield Literal(line, True)
+
+
+def _resource_lines(statement: Statement) -> list[Condition]:
+    """The Resource element as a line of conditions, where it holds policy variables."""
+    if not statement.variables or not any("${" in text for text in statement.resources):
+        return []
+    return [Condition(_not_like if statement.resources_negated else _like, RESOURCE, statement.resources, True)]
+
+
+def _wild_names(statement: Statement) -> list[str]:
+    return [
+        name for kind, name in statement.principals if kind == "AWS" and ("*" in name or "?" in name) and name != "*"
+    ]
+
+
+def _principal_lines(statement: Statement) -> list[Condition]:
+    """The wildcards in principals' ARNs as a line of conditions. IAM knows no such wildcards, so they are in doubt."""
+    names = []
+    for name in _wild_names(statement):
+        if name.startswith("arn:"):
+            names.append(f"{name.removesuffix(':root')}:*" if name.endswith(":root") else name)
+        else:
+            names.append(f"arn:*:iam::{name}:*")
+    return [Condition(_like, "aws:principalarn", tuple(names), False)] if names else []
+
+
+_like, _not_like = operator_named("StringLike"), operator_named("StringNotLike")

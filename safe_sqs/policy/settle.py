@@ -1,0 +1,456 @@
+"""Settling values for condition keys, so that some lines of conditions hold and others do not.
+
+Keys fall into groups that have nothing to do with each other; each group is settled by what its values are: a few known
+ones, addresses, a spelling from slices, or anything at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+from safe_sqs.policy.addresses import PRIVATE, Network, an_address, fixed_blocks
+from safe_sqs.policy.conditions import Keys, holds, wanted_by
+from safe_sqs.policy.document import Condition, Statement
+from safe_sqs.policy.operators import Compared, Over, fits, operator_named, read_request_value, read_value
+from safe_sqs.policy.outsiders import ANYTHING, Absent, Address, Caller, Domain, Given, OneOf, Spelled, domain_of
+from safe_sqs.policy.spelling import Budget, Demand, Slice, View, read_view, spell
+from safe_sqs.policy.texts import Pattern, Variable, Wild, by_part, has_six_parts, substitute
+
+__all__ = ["Literal", "Scene", "Settler", "group_of"]
+
+Group = str | tuple[Slice, ...]
+_PRINCIPAL = "aws:principalarn"
+_AT_FIRST = {"aws:currenttime": "2030-01-01T00:00:00Z", "aws:epochtime": "1893456000"}
+_SINGLE_VALUED = ("aws:principaltag/", "aws:requesttag/", "aws:resourcetag/", "aws:currenttime", "aws:epochtime")
+
+
+class Literal(NamedTuple):
+    """A line of conditions that is to hold, or not to hold."""
+
+    line: Condition
+    wanted: bool
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """The policy variables in its values."""
+        if not self.line.variables or not self.line.operator.compared.is_text:
+            return ()
+        return _variables(self.line.operator.compared, self.line.values)
+
+
+@lru_cache(maxsize=1024)
+def _variables(compared: Compared, values: tuple[str, ...]) -> tuple[Variable, ...]:
+    patterns = (read_value(compared, text, True) for text in values)
+    return tuple(variable for pattern in patterns if pattern is not None for variable in pattern.variables)
+
+
+class Scene(NamedTuple):
+    """What is known before anything is settled: who calls, what is given, and what is not to be chosen.
+
+    `principal` is "" where it is spelled as `aws:PrincipalArn` is.
+    """
+
+    caller: Caller
+    given: Mapping[Given, str]
+    pinned: Mapping[Slice, str]
+    taken: Mapping[str, frozenset[str]]
+    settled: Mapping[str, Domain]
+    statements: tuple[Statement, ...]
+    blocks_are_taken: bool
+    principal: str
+
+    def domain(self, key: str) -> Domain:
+        """The values that a key can take."""
+        settled = self.settled.get(key)
+        return domain_of(self.caller, key) if settled is None else settled
+
+    def view(self, view: Iterable[str | Given | Slice]) -> View:
+        """A view with what is given and pinned as fixed text."""
+        return tuple(
+            self.given[part]
+            if isinstance(part, Given)
+            else self.pinned.get(part, part)
+            if isinstance(part, Slice)
+            else part
+            for part in view
+        )
+
+    def values(self, domain: OneOf) -> tuple[str, ...]:
+        """The values of a domain, with what is given in place."""
+        return tuple(self.given[value] if isinstance(value, Given) else value for value in domain.values)
+
+
+def group_of(key: str, domain: Domain) -> Group:
+    """The group in which a key is settled."""
+    return domain.slices if isinstance(domain, Spelled) else key
+
+
+_Fit = tuple[Literal, bool]
+"""A line, and whether a value is to fit it. Where the operator is negated, the line holds when no value does."""
+
+
+class Settler:
+    """Settles values in one scene, and remembers what it settled. `undecided` says that it once had to give up."""
+
+    def __init__(self, scene: Scene, keys: Sequence[str], budget: Budget) -> None:
+        self.undecided = False
+        self._scene = scene
+        self._budget = budget
+        self._domains: dict[str, Domain] = {}
+        self._groups: dict[Group, list[str]] = {}
+        self._constants: dict[str, tuple[str, ...]] = {}
+        self._known: dict[tuple[Group, frozenset[Literal]], Keys | None] = {}
+        for key in keys:
+            self._add(key)
+        if isinstance(scene.caller.principal, Spelled):
+            self._add(_PRINCIPAL)
+
+    def _add(self, key: str) -> None:
+        if key in self._domains:
+            return
+        domain = self._scene.domain(key)
+        self._domains[key] = domain
+        self._groups.setdefault(group_of(key, domain), []).append(key)
+        if isinstance(domain, OneOf) and len(domain.values) == 1 and not domain.optional:
+            self._constants[key] = self._scene.values(domain)
+
+    def somebody(self) -> str:
+        """The principal of a request of this caller, whoever it may be in the end."""
+        return self._scene.principal or self.principal(self.settle(()) or {})
+
+    def principal(self, keys: Keys) -> str:
+        """The principal of a request with these keys."""
+        return self._scene.principal or keys[_PRINCIPAL][0]
+
+    def settle(self, literals: Iterable[Literal]) -> Keys | None:
+        """Values for all keys, so that each literal is met as far as its group alone can tell, or None."""
+        demanded: dict[Group, list[Literal]] = {group: [] for group in self._groups}
+        for literal in literals:
+            key = literal.line.key
+            demanded[group_of(key, self._domains[key])].append(literal)
+        keys: dict[str, tuple[str, ...]] = {}
+        for group, entries in demanded.items():
+            place = (group, frozenset(entries))
+            if place not in self._known:
+                self._budget.spend(5)
+                self._known[place] = self._settled(group, entries)
+            settled = self._known[place]
+            if settled is None:
+                return None
+            keys.update(settled)
+        return keys
+
+    def _settled(self, group: Group, literals: list[Literal]) -> Keys | None:
+        if not isinstance(group, str):
+            return self._spelled(group, literals)
+        domain = self._domains[group]
+        if isinstance(domain, Absent) or (getattr(domain, "optional", False) and self._are_met(literals, {})):
+            return {} if self._are_met(literals, {}) else None
+        literals_present = [literal for literal in literals if literal.line.operator.compared is not Compared.PRESENCE]
+        if not self._are_met(set(literals) - set(literals_present), {group: ("x",)}):
+            return None
+        if isinstance(domain, OneOf):
+            values = self._scene.values(domain)
+            fitting = (value for value in values if self._are_met(literals, {group: (value,)}))
+            value = next(fitting, None)
+        elif isinstance(domain, Address):
+            value = self._address(group, literals_present)
+        else:
+            return self._open(group, literals_present)
+        return None if value is None else {group: (value,)}
+
+    # --- spelled from slices
+
+    def _spelled(self, slices: tuple[Slice, ...], literals: list[Literal]) -> Keys | None:
+        views: dict[str, View] = {}
+        demands: list[Demand] = []
+        others: list[Literal] = []
+        for key in self._groups[slices]:
+            domain = self._domains[key]
+            assert isinstance(domain, Spelled)
+            about = [literal for literal in literals if literal.line.key == key]
+            if domain.optional and self._are_met(about, {}):
+                continue
+            view = views[key] = self._scene.view(domain.view)
+            if key in self._scene.taken and any(isinstance(part, Slice) for part in view):
+                demands.append(Demand(view, tuple(map(_fixed, self._scene.taken[key])), wanted=False))
+            for literal in about:
+                compared = literal.line.operator.compared
+                if compared.is_text:
+                    demands += self._demands(view, literal, literal.wanted is not literal.line.operator.negated)
+                else:
+                    others.append(literal)
+        free = tuple(piece for piece in slices if piece not in self._scene.pinned)
+        spelling = self._plainly(free) if not demands else None
+        spelling = spelling or spell(free, demands, self._scene.taken, self._budget)
+        if spelling is None:
+            return None
+        keys = {key: (read_view(view, spelling),) for key, view in views.items()}
+        if not self._are_met(others, keys):
+            self.undecided = self.undecided or any(
+                literal.line.operator.compared is not Compared.PRESENCE for literal in others
+            )
+            return None
+        return keys
+
+    def _plainly(self, slices: tuple[Slice, ...]) -> dict[Slice, str] | None:
+        """The first spelling that comes to mind, if nobody has taken it."""
+        spelling = {piece: piece.letters[0] * piece.at_least for piece in slices}
+        if any(text in self._scene.taken.get(piece.name, ()) for piece, text in spelling.items()):
+            return None
+        return spelling
+
+    def _demands(self, view: View, literal: Literal, wanted: bool) -> list[Demand]:
+        """What a line demands of a text. Variables that are not settled here may stand for anything."""
+        operator = literal.line.operator
+        is_arn, linked = operator.compared is Compared.ARN, self._is_linked(literal)
+        patterns = []
+        for text in literal.line.values:
+            pattern = read_value(operator.compared, text, literal.line.variables)
+            if pattern.variables and linked:
+                if not wanted:
+                    continue
+                pattern = _loosened(pattern)
+            elif pattern.variables:
+                pattern = substitute(pattern, self._constant)
+                if pattern is None:
+                    continue
+                if is_arn and not has_six_parts(pattern):
+                    return []  # in doubt, which holds in an Allow and does not in a Deny
+                pattern = by_part(pattern) if is_arn else pattern
+            patterns.append(pattern)
+        return [Demand(view, tuple(patterns), wanted, operator.compared is Compared.TEXT_WITHOUT_CASE)]
+
+    def _constant(self, key: str) -> str | None:
+        values = self._constants.get(key)
+        return values[0] if values else None
+
+    def _is_linked(self, literal: Literal) -> bool:
+        """True when a line has a variable whose value is not settled from the start."""
+        return any(
+            variable.key not in self._constants and not isinstance(self._scene.domain(variable.key), Absent)
+            for variable in literal.variables
+        )
+
+    def _are_met(self, literals: Iterable[Literal], keys: Keys) -> bool:
+        return all(self._is_met(literal, keys) for literal in literals)
+
+    def _is_met(self, literal: Literal, keys: Keys) -> bool:
+        if keys and self._is_linked(literal):
+            return True
+        return holds(literal.line, {**self._constants, **keys} if literal.variables else keys) in (literal.wanted, None)
+
+    # --- addresses
+
+    def _address(self, key: str, literals: list[Literal]) -> str | None:
+        inside: list[list[Network]] = []
+        outside = list(self._taken_blocks(key))
+        texts: list[Literal] = []
+        for literal in literals:
+            if literal.line.operator.compared is not Compared.ADDRESS:
+                texts.append(literal)
+            elif literal.wanted is literal.line.operator.negated:
+                outside += _blocks(literal.line)
+            else:
+                inside.append(_blocks(literal.line))
+        self._budget.spend(sum(map(len, inside)) + len(outside))
+        address = an_address(inside, outside)
+        if address is None or self._are_met(texts, {key: (address,)}):
+            return address
+        for candidate in _addresses_like(texts):
+            block = read_value(Compared.ADDRESS, candidate, False)
+            if block is None or any(block.version == other.version and block.subnet_of(other) for other in outside):
+                continue
+            if self._are_met(literals, {key: (candidate,)}):
+                return candidate
+        self.undecided = True
+        return None
+
+    def _taken_blocks(self, key: str) -> Iterator[Network]:
+        if not self._scene.blocks_are_taken:
+            return
+        yield from PRIVATE
+        for statement in self._scene.statements:
+            for line in statement.conditions:
+                if line.key == key:
+                    blocks = (read_value(Compared.ADDRESS, text, False) for text in line.values)
+                    yield from fixed_blocks(block for block in blocks if block is not None)
+
+    # --- anything at all
+
+    def _open(self, key: str, literals: list[Literal]) -> Keys | None:
+        somewhere: list[_Fit] = []
+        everywhere: list[_Fit] = []
+        for literal in literals:
+            over, negated = literal.line.operator.over, literal.line.operator.negated
+            fit = literal.wanted is not negated
+            there_is = fit if over is Over.PLAIN else literal.wanted is (over is Over.ANY)
+            (somewhere if there_is else everywhere).append((literal, fit))
+        value = self._value(key, [*everywhere, *somewhere])
+        if value is not None:
+            return {key: (value,)}
+        one_only = key.startswith(_SINGLE_VALUED) or all(
+            literal.line.operator.over is Over.PLAIN for literal in literals
+        )
+        if one_only or len(somewhere) < 2:  # one value cannot do what two can
+            return None
+        values = [self._value(key, [*everywhere, fit]) for fit in somewhere]
+        found = [value for value in values if value is not None]
+        return {key: tuple(dict.fromkeys(found))} if len(found) == len(values) else None
+
+    def _value(self, key: str, wanted: list[_Fit]) -> str | None:
+        """A value that fits some lines and does not fit others, or None."""
+        if not wanted:
+            return _AT_FIRST.get(key, "x")
+        texts = [(literal, fit) for literal, fit in wanted if literal.line.operator.compared.is_text]
+        word = self._word(texts)
+        if word is None:
+            return None
+        candidates = [word, *_candidates(wanted)]
+        for candidate in candidates:
+            if all(self._fits(literal, candidate) is fit or self._is_linked(literal) for literal, fit in wanted):
+                return candidate
+        kinds = {_KIND[literal.line.operator.compared] for literal, _ in wanted}
+        self.undecided = self.undecided or len(kinds) > 1
+        return None
+
+    def _word(self, texts: list[_Fit]) -> str | None:
+        more = {token for literal, _ in texts for text in literal.line.values for token in text}
+        piece = Slice("anything", ANYTHING + "".join(sorted(more - set(ANYTHING))))
+        demands = [demand for literal, fit in texts for demand in self._demands((piece,), literal, fit)]
+        spelling = spell((piece,), demands, {}, self._budget)
+        return None if spelling is None else spelling[piece]
+
+    def _fits(self, literal: Literal, text: str) -> bool:
+        operator = literal.line.operator
+        value = read_request_value(operator.compared, text)
+        return any(fits(operator, wanted, value) for wanted in wanted_by(literal.line, self._constants))
+
+    # --- variables between groups
+
+    def broken_link(self, literals: Iterable[Literal], keys: Keys) -> Literal | None:
+        """A literal that its own group could not settle, because of a variable, and that is not met now."""
+        for literal in literals:
+            if literal.variables and holds(literal.line, keys) not in (literal.wanted, None):
+                return literal
+        return None
+
+    def repairs(self, broken: Literal, keys: Keys) -> Iterator[tuple[Literal, ...]]:
+        """What else to demand so that a variable has the value that is compared with, or the other way round."""
+        line = broken.line
+        values = keys.get(line.key, ())
+        missing = [variable.key for variable in broken.variables if not keys.get(variable.key)]
+        if broken.wanted is line.operator.negated:  # they must not be equal
+            for variable in broken.variables:
+                yield (Literal(_line("Null", variable.key, "true"), True),)
+            for variable in broken.variables:
+                for value in values:
+                    yield (_equal(line.key, value), Literal(_line("StringEquals", variable.key, value), False))
+        elif values:
+            for text in line.values:
+                for key, value in _solved(read_value(line.operator.compared, text, True), values[0]):
+                    yield (_equal(line.key, values[0]), _equal(key, value))
+            if missing:
+                yield tuple(Literal(_line("Null", key, "false"), True) for key in missing)
+        if not missing:
+            pinned = tuple(_equal(variable.key, keys[variable.key][0]) for variable in broken.variables)
+            fixed = tuple(_as_text(pattern) for pattern in wanted_by(line, keys))
+            yield (*pinned, Literal(line._replace(values=fixed), broken.wanted))
+
+
+def _line(operator: str, key: str, value: str) -> Condition:
+    return Condition(operator_named(operator), key, (value,), variables=False)
+
+
+def _equal(key: str, value: str) -> Literal:
+    return Literal(_line("StringEquals", key, value), True)
+
+
+def _fixed(text: str) -> Pattern:
+    return Pattern(tuple(text), text)
+
+
+def _loosened(pattern: Pattern) -> Pattern:
+    """The pattern with its variables as wildcards."""
+    loose = tuple(Wild.RUN if isinstance(token, Variable) else token for token in pattern.tokens)
+    return Pattern(loose, None)
+
+
+def _solved(pattern: Pattern, value: str) -> Iterator[tuple[str, str]]:
+    """What the one variable of a pattern has to be, so that the pattern is this value."""
+    places = [place for place, token in enumerate(pattern.tokens) if isinstance(token, Variable)]
+    if len(places) != 1:
+        return
+    before, after = pattern.tokens[: places[0]], pattern.tokens[places[0] + 1 :]
+    middle = value[len(before) : len(value) - len(after)]
+    if middle and (*before, *middle, *after) == tuple(value):
+        variable = pattern.tokens[places[0]]
+        assert isinstance(variable, Variable)
+        yield variable.key, middle
+
+
+def _as_text(pattern: Pattern) -> str:
+    """The pattern as a policy of version 2012-10-17 writes it."""
+    return "".join(
+        f"${{{token}}}" if token in ("*", "?", "$") else token.value[0] if isinstance(token, Wild) else str(token)
+        for token in pattern.tokens
+    )
+
+
+def _blocks(line: Condition) -> list[Network]:
+    return [read_value(Compared.ADDRESS, text, False) for text in line.values]
+
+
+def _addresses_like(literals: Iterable[Literal]) -> Iterator[str]:
+    """What may be an address among the texts that lines name, with digits for wildcards."""
+    for literal in literals:
+        for text in literal.line.values:
+            yield text.replace("*", "1").replace("?", "1")
+            yield text.replace("*", "1.1").replace("?", "1")
+            yield text.replace("*", "1.1.1").replace("?", "1")
+
+
+def _candidates(wanted: list[_Fit]) -> Iterator[str]:
+    """Values that make a difference to some of the lines which compare something else than text."""
+    points: set[float] = set()
+    inside: list[list[Network]] = []
+    outside: list[Network] = []
+    as_date = False
+    for literal, fit in wanted:
+        line = literal.line
+        compared = line.operator.compared
+        if compared in (Compared.NUMBER, Compared.DATE):
+            as_date = as_date or compared is Compared.DATE
+            points.update(read_value(compared, text, False) for text in line.values)
+        elif compared is Compared.ADDRESS and fit:
+            inside.append(_blocks(line))
+        elif compared is Compared.ADDRESS:
+            outside += _blocks(line)
+        elif compared is Compared.BOOL:
+            yield from ("false", "true")
+        yield from line.values
+    steps = sorted(points)
+    between = [(low + high) / 2 for low, high in pairwise(steps)]
+    for point in [*(edge for step in steps for edge in (step, step - 1, step + 1)), *between]:
+        yield _as_date(point) if as_date else f"{point:.15g}"
+    address = an_address(inside, outside)
+    if address is not None:
+        yield address
+
+
+def _as_date(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:.15g}"
+
+
+_KIND = {compared: "text" for compared in Compared if compared.is_text} | {
+    compared: "number" if compared in (Compared.NUMBER, Compared.DATE) else compared.value
+    for compared in Compared
+    if not compared.is_text
+}

@@ -1,0 +1,290 @@
+"""Spelling a text that fits some wildcard patterns and not others: a walk through the product of their automata.
+
+What an outsider may spell is a row of slices (an account id, a name), each with its letters. A condition key sees some
+of the slices, with fixed text between them: `aws:PrincipalArn` and `aws:PrincipalAccount` see the same account. All
+patterns on all those keys are followed at once, letter by letter, so that the answer is exact: a spelling, or the proof
+that there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from safe_sqs.policy.texts import COLON, Pattern, Wild
+
+__all__ = ["Budget", "Demand", "Slice", "TooCostlyError", "View", "read_view", "spell"]
+
+
+class TooCostlyError(Exception):
+    """The budget of a question is used up."""
+
+
+class Budget:
+    """How many steps a question may take. A step is about a microsecond, so that no clock has to be read."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def spend(self, steps: int) -> None:
+        """Raises TooCostlyError when there are not so many steps left."""
+        self.left -= steps
+        if self.left < 0:
+            raise TooCostlyError
+
+
+class Slice(NamedTuple):
+    """A piece of text that can be chosen: its letters in the order of preference, and its length."""
+
+    name: str
+    letters: str
+    at_least: int = 1
+    at_most: int | None = None
+
+
+View = tuple[str | Slice, ...]
+"""What a condition key sees: fixed text, and slices in their order."""
+
+
+class Demand(NamedTuple):
+    """What is asked of a view: to fit one of the patterns, or, where `wanted` is false, to fit none of them."""
+
+    view: View
+    patterns: tuple[Pattern, ...]
+    wanted: bool
+    without_case: bool = False
+
+
+def read_view(view: View, spelling: Mapping[Slice, str]) -> str:
+    """The text that a view shows."""
+    return "".join(part if isinstance(part, str) else spelling[part] for part in view)
+
+
+def spell(
+    slices: Sequence[Slice],
+    demands: Iterable[Demand],
+    taken: Mapping[str, frozenset[str]],
+    budget: Budget,
+) -> dict[Slice, str] | None:
+    """A text for each slice, so that every demand is met, or None when there is none.
+
+    `taken` has, by the names of slices, the texts that are not to be chosen. Raises TooCostlyError.
+    """
+    return _Walk(tuple(slices), tuple(demands), taken, budget).first()
+
+
+class _Automaton:
+    """A pattern as an automaton. The set of its positions that are alive is kept as the bits of a number."""
+
+    def __init__(self, pattern: Pattern, without_case: bool) -> None:
+        self.without_case = without_case
+        self.accept = 1 << len(pattern.tokens)
+        self.letters: dict[str, int] = {}
+        self.any_letter = 0
+        self.but_colon = 0
+        self.run = 0
+        self.run_but_colon = 0
+        for position, token in enumerate(pattern.tokens):
+            bit = 1 << position
+            if token is Wild.ONE:
+                self.any_letter |= bit
+            elif token is Wild.ONE_OF_PART:
+                self.but_colon |= bit
+            elif token is Wild.RUN:
+                self.run |= bit
+            elif token is Wild.RUN_OF_PART:
+                self.run_but_colon |= bit
+            else:
+                assert isinstance(token, str)  # variables were replaced before
+                self.letters[token] = self.letters.get(token, 0) | bit
+        self.runs = self.run | self.run_but_colon
+        self.wild = self.runs | self.any_letter | self.but_colon
+        self.start = self._past_runs(1)
+
+    def _past_runs(self, alive: int) -> int:
+        while more := ((alive & self.runs) << 1) & ~alive:
+            alive |= more
+        return alive
+
+    def step(self, alive: int, letter: str) -> int:
+        """The positions that are alive after one more letter."""
+        if not alive:
+            return 0
+        eats = self.letters.get(letter.lower() if self.without_case else letter, 0) | self.any_letter
+        stays = self.run
+        if letter != COLON:
+            eats |= self.but_colon
+            stays |= self.run_but_colon
+        return self._past_runs(((alive & eats) << 1) | (alive & stays))
+
+    def next_letters(self, alive: int) -> Iterator[str]:
+        """The letters that the pattern names at these positions."""
+        for letter, bits in self.letters.items():
+            if alive & bits:
+                yield letter
+                if self.without_case:
+                    yield letter.upper()
+
+
+_automaton = lru_cache(maxsize=2048)(_Automaton)
+
+
+class _State(NamedTuple):
+    """Where the walk is: in which slice, after how many letters of it, which of the taken texts it may yet become
+    (by what is written so far, or None), and the positions of every run."""
+
+    slice: int
+    length: int
+    toward: str | None
+    alive: tuple[int, ...]
+
+
+_Written = tuple[Any, str] | None
+"""The letters so far, the last one first; an empty one ends a slice."""
+
+
+class _Walk:
+    def __init__(
+        self,
+        slices: tuple[Slice, ...],
+        demands: tuple[Demand, ...],
+        taken: Mapping[str, frozenset[str]],
+        budget: Budget,
+    ) -> None:
+        self._slices = slices
+        self._demands = demands
+        following = [(at, pattern) for at, demand in enumerate(demands) for pattern in demand.patterns]
+        views = [demands[at].view for at, _ in following]
+        self._runs = [_automaton(pattern, demands[at].without_case) for at, pattern in following]
+        self._taken = [taken.get(piece.name, frozenset()) for piece in slices]
+        self._budget = budget
+        self._seen: set[_State] = set()
+        self._seeing = [[run for run, view in enumerate(views) if piece in view] for piece in slices]
+        """For each slice, the runs that see it."""
+        self._before, self._after = _fixed_texts(slices, views)
+        self._letters = [self._interesting(index) for index in range(len(slices))]
+        self._of = [[run for run, (at, _) in enumerate(following) if at == place] for place in range(len(demands))]
+        """For each demand, the runs of its patterns."""
+        self._wanted = [self._of[at] for at, demand in enumerate(demands) if demand.wanted]
+
+    def first(self) -> dict[Slice, str] | None:
+        """The first spelling that the walk comes to; it goes for short ones and for letters that come early."""
+        start = self._enter(0, tuple(run.start for run in self._runs))
+        pending: list[tuple[_State, _Written]] = [(start, None)]
+        while pending:
+            state, written = pending.pop()
+            if state in self._seen or self._is_lost(state):
+                continue
+            self._seen.add(state)
+            if state.slice == len(self._slices):
+                if self._is_met(state.alive):
+                    return self._collected(written)
+                continue
+            pending.extend(reversed(list(self._next(state, written))))
+        return None
+
+    def _next(self, state: _State, written: _Written) -> Iterator[tuple[_State, _Written]]:
+        piece = self._slices[state.slice]
+        taken = self._taken[state.slice]
+        if state.length >= piece.at_least and (state.toward is None or state.toward not in taken):
+            yield self._enter(state.slice + 1, state.alive), (written, "")
+        if piece.at_most is not None and state.length >= piece.at_most:
+            return
+        cap = piece.at_least if piece.at_most is None else piece.at_most
+        for letter in self._choices(state):
+            alive = self._step(state.slice, state.alive, letter)
+            toward = None if state.toward is None else _toward(state.toward + letter, taken)
+            yield _State(state.slice, min(state.length + 1, cap), toward, alive), (written, letter)
+
+    def _enter(self, index: int, alive: tuple[int, ...]) -> _State:
+        """Go on to a slice, or to the end: what is fixed before it is read by those that see it."""
+        texts = self._after if index == len(self._slices) else self._before[index]
+        moved = list(alive)
+        for position, text in texts:
+            run = self._runs[position]
+            for letter in text:
+                moved[position] = run.step(moved[position], letter)
+            self._budget.spend(1 + len(text) // 4)
+        toward = "" if index < len(self._slices) and self._taken[index] else None
+        return _State(index, 0, toward, tuple(moved))
+
+    def _step(self, index: int, alive: tuple[int, ...], letter: str) -> tuple[int, ...]:
+        self._budget.spend(1 + len(self._seeing[index]))
+        moved = list(alive)
+        for position in self._seeing[index]:
+            moved[position] = self._runs[position].step(moved[position], letter)
+        return tuple(moved)
+
+    def _is_lost(self, state: _State) -> bool:
+        """True when no pattern of a wanted demand can be met any more."""
+        return any(not any(state.alive[position] for position in wanted) for wanted in self._wanted)
+
+    def _is_met(self, alive: tuple[int, ...]) -> bool:
+        return all(
+            any(alive[at] & self._runs[at].accept for at in runs) is demand.wanted
+            for demand, runs in zip(self._demands, self._of, strict=True)
+        )
+
+    def _interesting(self, index: int) -> str:
+        """The letters of a slice that some pattern tells apart from the others."""
+        told_apart = {COLON}
+        for position in self._seeing[index]:
+            told_apart.update(self._runs[position].next_letters(~0))
+        return "".join(letter for letter in self._slices[index].letters if letter in told_apart)
+
+    def _choices(self, state: _State) -> Iterable[str]:
+        """The letters to go on with: those that patterns tell apart, and one that stands for all the others."""
+        told_apart = self._letters[state.slice]
+        forced = self._forced(state)
+        if forced is not None:
+            return [letter for letter in told_apart if letter in forced]
+        others = [letter for letter in self._slices[state.slice].letters if letter not in told_apart]
+        if state.toward is None:
+            return others[:1] + list(told_apart)
+        taken = self._taken[state.slice]
+        away = next((letter for letter in others if _toward(state.toward + letter, taken) is None), None)
+        return [away, *told_apart] if away is not None else [*others, *told_apart]
+
+    def _forced(self, state: _State) -> set[str] | None:
+        """The only letters that a wanted demand can go on with, or None when there is a choice."""
+        seeing = self._seeing[state.slice]
+        for wanted in self._wanted:
+            if all(at in seeing and not state.alive[at] & self._runs[at].wild for at in wanted):
+                return {letter for at in wanted for letter in self._runs[at].next_letters(state.alive[at])}
+        return None
+
+    def _collected(self, written: _Written) -> dict[Slice, str]:
+        letters: list[str] = []
+        while written is not None:
+            written, letter = written
+            letters.append(letter)
+        texts = [""]
+        for letter in reversed(letters):
+            if letter:
+                texts[-1] += letter
+            else:
+                texts.append("")
+        return dict(zip(self._slices, texts, strict=False))
+
+
+def _toward(text: str, taken: frozenset[str]) -> str | None:
+    return text if any(entry.startswith(text) for entry in taken) else None
+
+
+def _fixed_texts(
+    slices: tuple[Slice, ...], views: list[View]
+) -> tuple[list[list[tuple[int, str]]], list[tuple[int, str]]]:
+    """The fixed texts of the views: those before each slice, and those at the end, each with the run that reads it."""
+    before: list[list[tuple[int, str]]] = [[] for _ in slices]
+    after: list[tuple[int, str]] = []
+    for run, view in enumerate(views):
+        text = ""
+        for part in view:
+            if isinstance(part, str):
+                text += part
+            else:
+                before[slices.index(part)].append((run, text))
+                text = ""
+        after.append((run, text))
+    return before, after

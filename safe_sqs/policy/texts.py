@@ -1,0 +1,143 @@
+"""Text patterns of IAM as tokens: wildcards, policy variables, and ARNs that are compared part by part.
+
+Sources: "Condition operators" (string and ARN operators) and "Variables and tags" in the IAM user guide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import NamedTuple
+
+__all__ = ["Pattern", "Token", "Variable", "Wild", "by_part", "has_six_parts", "read_pattern", "substitute"]
+
+
+class Wild(Enum):
+    """What a wildcard stands for. The two of a part stop at colons: in an ARN, each part is matched for itself."""
+
+    ONE = "?"
+    RUN = "*"
+    ONE_OF_PART = "? in a part"
+    RUN_OF_PART = "* in a part"
+
+
+class Variable(NamedTuple):
+    """A policy variable: the condition key in lower case, and what it stands for where a request lacks the key."""
+
+    key: str
+    default: str | None
+
+
+Token = str | Wild | Variable
+"""One character, one wildcard, or one variable."""
+
+_VARIABLE = re.compile(r"\$\{\s*([^{},]+?)\s*(?:,\s*'([^']*)'\s*)?\}")
+_WILD = {"*": Wild.RUN, "?": Wild.ONE}
+COLON = ":"
+_SPECIAL = ("*", "?", "$")
+
+
+class Pattern(NamedTuple):
+    """A text with wildcards and variables. `fixed` is the text itself where it has neither."""
+
+    tokens: tuple[Token, ...]
+    fixed: str | None
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """The variables in the pattern, in their order."""
+        return tuple(token for token in self.tokens if isinstance(token, Variable))
+
+    def fits(self, text: str) -> bool:
+        """True when the whole text fits the pattern, which must not have variables any more. Letter case counts.
+
+        Takes time in proportion to the product of the two lengths at the worst. It only ever returns to the last star,
+        which is enough where stars stop at colons too: the colons of a part's border are matched before it.
+        """
+        if self.fixed is not None:
+            return self.fixed == text
+        tokens = self.tokens
+        at, position, star, resume = 0, 0, -1, 0
+        while position < len(text):
+            token = tokens[at] if at < len(tokens) else None
+            letter = text[position]
+            if token is Wild.RUN or token is Wild.RUN_OF_PART:
+                star, resume = at, position
+                at += 1
+            elif token == letter or token is Wild.ONE or (token is Wild.ONE_OF_PART and letter != ":"):
+                at += 1
+                position += 1
+            elif star >= 0 and (tokens[star] is Wild.RUN or text[resume] != ":"):
+                at = star + 1
+                resume += 1
+                position = resume
+            else:
+                return False
+        return all(token is Wild.RUN or token is Wild.RUN_OF_PART for token in tokens[at:])
+
+
+def read_pattern(text: str, *, wildcards: bool, variables: bool) -> Pattern:
+    """The pattern that a text of a policy is. Without `wildcards`, `*` and `?` stand for themselves; without
+    `variables` (before version 2012-10-17), so does `${...}`."""
+    if not (wildcards and ("*" in text or "?" in text)) and not (variables and "${" in text):
+        return Pattern(tuple(text), text)
+    tokens: list[Token] = []
+    position = 0
+    while position < len(text):
+        match = _VARIABLE.match(text, position) if variables else None
+        if match is not None:
+            name = match[1]
+            tokens.append(name if name in _SPECIAL else Variable(name.lower(), match[2]))
+            position = match.end()
+            continue
+        tokens.append(_WILD.get(text[position], text[position]) if wildcards else text[position])
+        position += 1
+    return _pattern(tokens)
+
+
+def substitute(pattern: Pattern, value_of: Callable[[str], str | None]) -> Pattern | None:
+    """The pattern with the values of its variables in their places, where wildcards in a value stand for themselves.
+
+    None when a variable has neither a value nor a default: it is then equal to nothing.
+    """
+    tokens: list[Token] = []
+    for token in pattern.tokens:
+        if isinstance(token, Variable):
+            value = value_of(token.key)
+            value = token.default if value is None else value
+            if value is None:
+                return None
+            tokens.extend(value)
+        else:
+            tokens.append(token)
+    return _pattern(tokens)
+
+
+def by_part(pattern: Pattern) -> Pattern:
+    """The pattern as the ARN operators read it: a wildcard stays within its part, except in the sixth, the last."""
+    colons = 0
+    tokens: list[Token] = []
+    for token in pattern.tokens:
+        colons += token == COLON
+        if colons < 5 and token is Wild.RUN:
+            tokens.append(Wild.RUN_OF_PART)
+        elif colons < 5 and token is Wild.ONE:
+            tokens.append(Wild.ONE_OF_PART)
+        else:
+            tokens.append(token)
+    return pattern._replace(tokens=tuple(tokens))
+
+
+def has_six_parts(pattern: Pattern) -> bool:
+    """True when the pattern has the six parts of an ARN."""
+    return sum(token == COLON for token in pattern.tokens) >= 5
+
+
+def _pattern(tokens: Iterable[Token]) -> Pattern:
+    kept: list[Token] = []
+    for token in tokens:
+        if not (token is Wild.RUN and kept and kept[-1] is Wild.RUN):
+            kept.append(token)
+    letters = [token for token in kept if isinstance(token, str)]
+    return Pattern(tuple(kept), "".join(letters) if len(letters) == len(kept) else None)
