@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import NamedTuple
 
 from safe_sqs.operations import OPERATIONS, Kind
@@ -130,6 +131,7 @@ def action_fits(statement: Statement, action: str) -> bool:
     return listed is not statement.actions_negated
 
 
+@lru_cache(maxsize=4096)
 def _matches(pattern: str, action: str) -> bool:
     return pattern == action or (has_wildcard(pattern) and matches(pattern, action))
 

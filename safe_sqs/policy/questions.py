@@ -22,6 +22,7 @@ from safe_sqs.policy.outsiders import (
     ENDPOINT_ORGANISATION,
     NAME,
     ORGANISATION,
+    OTHER_SERVICE,
     ROLE_ID,
     SERVICE,
     SOURCE_ACCOUNT,
@@ -33,7 +34,7 @@ from safe_sqs.policy.outsiders import (
     Spelled,
 )
 from safe_sqs.policy.search import Asked, Search, Suspect, keys_in
-from safe_sqs.policy.spelling import Budget
+from safe_sqs.policy.spelling import Budget, Slice
 
 __all__ = [
     "Answer",
@@ -128,7 +129,7 @@ class Foreigner(NamedTuple):
 
 def _labels(names: Iterable[str | int]) -> str:
     return " and ".join(
-        f"statement {name!r}" if name is str(name) else f"statement number {name + 1}" for name in names
+        f"statement {name!r}" if isinstance(name, str) else f"statement number {name + 1}" for name in names
     )
 
 
@@ -269,35 +270,55 @@ def grants(document: Document, *, queue_arn: str = "") -> tuple[Grant, ...]:
 def foreign_accounts(document: Document, *, queue_arn: str = "") -> tuple[Foreigner, ...]:
     """The accounts other than the queue's own, and the AWS services, that the policy names and lets in.
 
-    They may be named as principals or in conditions. Raises PolicyError.
+    They may be named as principals or in conditions. An account that gets in by a statement through which anyone gets
+    in is not listed for that: see `public_access`, and the services that are not tied. Raises PolicyError.
     """
     statements = parse(document)
-    named = names_in(statements, queue_arn, ())
-    own = _account_of_queue(queue_arn)
-    search = Search(Asked(statements, queue_arn, {}, {}, blocks_are_taken=False), Budget(_STEPS))
     allows = [statement for statement in statements if statement.allows]
-    foreigners = []
+    named = names_in(statements, queue_arn, ())
+    accounts = sorted(named.taken[ACCOUNT.name] - {_account_of_queue(queue_arn)})
+    services = sorted({name for allow in allows for kind, name in allow.principals if kind == "Service"})
+    if not accounts and not services:
+        return ()
+    anyone = Search(Asked(statements, queue_arn, {}, {}, False), Budget(_STEPS))
     strangers = next(_for_strangers(statements, queue_arn, named))
-    open_to_all = {allow for allow in allows if strangers.witness(_anyone_for(allow), allow) is not None}
-    for account in sorted(named.taken[ACCOUNT.name] - {own}):
-        suspects = [Suspect(caller, ((ACCOUNT, account), (SOURCE_ACCOUNT, account))) for caller in CALLERS]
-        suspects += [suspect._replace(pinned=((SOURCE_ACCOUNT, account),)) for suspect in _services_of(allows)]
-        entry = _let_in(search, suspects, [allow for allow in allows if allow not in open_to_all])
+    foreigners = []
+    denied = " ".join(map(_text_of, (statement for statement in statements if not statement.allows)))
+    narrow = [allow for allow in allows if accounts and not _lets_strangers_in(strangers, allow)]
+    for account in accounts:
+        about = [allow for allow in narrow if account in denied or account in _text_of(allow)]
+        entry = _let_in(anyone, list(_of_account(account, about)), about)
         if entry is not None:
-            allow, request = entry
-            foreigners.append(Foreigner(account, False, allow.name, request, None))
-    for service in sorted({name for allow in allows for kind, name in allow.principals if kind == "Service"}):
+            foreigners.append(Foreigner(account, False, entry[0].name, entry[1], None))
+    for service in services:
         suspects = list(suspects_named("Service", service))
-        entry = _let_in(search, suspects, allows)
+        entry = _let_in(anyone, suspects, allows)
         if entry is not None:
-            allow, request = entry
             stranger = _let_in(strangers, suspects, allows)
-            tied = stranger is None
-            witness = request if stranger is None else stranger[1]
-            foreigners.append(
-                Foreigner(service, True, allow.name, witness, None if tied and strangers.undecided else tied)
-            )
+            tied = None if stranger is None and strangers.undecided else stranger is None
+            allow, request = stranger or entry
+            foreigners.append(Foreigner(service, True, allow.name, request, tied))
     return tuple(foreigners)
+
+
+def _text_of(statement: Statement) -> str:
+    texts = [name for _, name in statement.principals]
+    return " ".join([*texts, *(text for line in statement.conditions for text in line.values)])
+
+
+def _of_account(account: str, allows: Iterable[Statement]) -> Iterator[Suspect]:
+    """Principals of an account, and services that act for it; principals that are named by their ARNs come first."""
+    for allow in allows:
+        for kind, name in allow.principals:
+            if account_of(name) == account:
+                yield from suspects_named(kind, name)
+    for caller in CALLERS:
+        yield Suspect(caller, ((ACCOUNT, account),) if isinstance(caller.principal, Spelled) else _acting_for(account))
+    yield from (suspect._replace(pinned=_acting_for(account)) for suspect in _services_of(allows))
+
+
+def _acting_for(account: str) -> tuple[tuple[Slice, str], ...]:
+    return ((SOURCE_ACCOUNT, account),)
 
 
 def _let_in(
@@ -316,9 +337,11 @@ def _services_of(allows: Iterable[Statement]) -> Iterator[Suspect]:
         yield from suspects_named("Service", service)
 
 
-def _anyone_for(allow: Statement) -> list[Suspect]:
-    """Anyone at all, and the services that the Allow names, acting for anyone."""
-    return [*map(Suspect, CALLERS), *_services_of([allow])]
+def _lets_strangers_in(strangers: Search, allow: Statement) -> bool:
+    """True when anyone at all gets in, or a service that the Allow names, acting for anyone."""
+    suspects = list(map(Suspect, CALLERS)) if _is_open_to_many(allow) else []
+    suspects += _services_of([allow])
+    return bool(suspects) and strangers.witness(suspects, allow) is not None
 
 
 def _is_open_to_many(statement: Statement) -> bool:
@@ -372,7 +395,10 @@ def suspects_named(kind: str, name: str) -> Iterator[Suspect]:
     if name == "*":
         yield from map(Suspect, CALLERS)
     elif kind == "Service":
-        yield from (Suspect(caller, (), name) for caller in CALLERS if caller.service)
+        own = name.split(".")[0]
+        for caller in CALLERS:
+            if caller.service == OTHER_SERVICE or caller.service.split(".")[0] == own:
+                yield Suspect(caller, (), name)
     elif kind == "AWS" and has_wildcard(name):
         yield from (Suspect(caller) for caller in CALLERS if isinstance(caller.principal, Spelled))
     else:

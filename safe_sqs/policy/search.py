@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from safe_sqs.policy.conditions import Keys, is_doubtful
+from safe_sqs.policy.conditions import Keys, holds, is_doubtful
 from safe_sqs.policy.document import Condition, Statement
 from safe_sqs.policy.evaluate import (
     ACTIONS,
@@ -23,7 +23,7 @@ from safe_sqs.policy.evaluate import (
     resource_fits,
 )
 from safe_sqs.policy.operators import operator_named
-from safe_sqs.policy.outsiders import NAMES, OTHER_SERVICE, Caller, Domain, Given, OneOf, Spelled, domain_of
+from safe_sqs.policy.outsiders import NAMES, OTHER_SERVICE, Absent, Caller, Domain, Given, OneOf, Spelled, domain_of
 from safe_sqs.policy.settle import Literal, Scene, Settler
 from safe_sqs.policy.spelling import Budget, Slice, TooCostlyError
 
@@ -71,6 +71,12 @@ class Search:
         self.undecided = False
         self._asked = asked
         self._budget = budget
+        self._keys = [*sorted(keys_in(asked.statements)), *_SHOWN]
+        parts = asked.queue_arn.split(":")
+        partition, region, account = (parts[1], parts[3], parts[4]) if len(parts) == 6 else ("aws", "us-east-1", "")
+        self._given = {Given.PARTITION: partition, Given.REGION: region, Given.OWNER: account}
+        self._settled = {**asked.settled, RESOURCE: OneOf((asked.queue_arn,))}
+        self._settlers: dict[tuple[object, ...], Settler] = {}
         self._denies = tuple(
             statement
             for statement in asked.statements
@@ -106,16 +112,19 @@ class Search:
     def _distinct(self, suspects: Iterable[Suspect], allow: Statement | None) -> Iterator[tuple[Suspect, Settler]]:
         """The suspects between whom the policy makes a difference."""
         statements = self._denies if allow is None else (allow, *self._denies)
-        keys = sorted(keys_in(statements))
+        keys = keys_in(statements)
         telling = [statement for statement in statements if statement.principals_negated or not _is_for_all(statement)]
+        needed = [] if allow is None else [line.key for line in allow.conditions if holds(line, {}) is False]
         seen = set()
         for suspect in suspects:
+            if any(isinstance(self._asked.domain(suspect.caller, key), Absent) for key in needed):
+                continue
             domains = tuple(self._asked.domain(suspect.caller, key) for key in keys)
             pinned = suspect.pinned if any(isinstance(domain, Spelled) for domain in domains) else ()
             difference: tuple[object, ...] = (domains, pinned)
             if difference in seen and not telling:
                 continue
-            settler = Settler(self._scene(suspect), [*keys, *_SHOWN], self._budget)
+            settler = self._settler(suspect)
             if telling:
                 principal = settler.somebody()
                 if allow is not None and not (principal_fits(allow, principal) or _wild_names(allow)):
@@ -125,25 +134,25 @@ class Search:
                 seen.add(difference)
                 yield suspect, settler
 
+    def _settler(self, suspect: Suspect) -> Settler:
+        who = (suspect.caller.words, suspect.pinned, suspect.principal)
+        if who not in self._settlers:
+            self._settlers[who] = Settler(self._scene(suspect), self._keys, self._budget)
+        return self._settlers[who]
+
     def _scene(self, suspect: Suspect) -> Scene:
-        parts = self._asked.queue_arn.split(":")
-        partition, region, account = (parts[1], parts[3], parts[4]) if len(parts) == 6 else ("aws", "us-east-1", "")
-        given = {
-            Given.PARTITION: partition,
-            Given.REGION: region,
-            Given.OWNER: account,
-            Given.SERVICE: suspect.principal or self._service_of(suspect.caller),
-        }
-        asked = self._asked
+        service = suspect.principal or self._service_of(suspect.caller)
+        given = {**self._given, Given.SERVICE: service} if service else self._given
+        principal = suspect.caller.principal
         return Scene(
             caller=suspect.caller,
             given=given,
             pinned=dict(suspect.pinned),
-            taken=asked.taken,
-            settled={**asked.settled, RESOURCE: OneOf((asked.queue_arn,))},
-            statements=asked.statements,
-            blocks_are_taken=asked.blocks_are_taken,
-            principal=suspect.principal or _given(suspect.caller.principal, given),
+            taken=self._asked.taken,
+            settled=self._settled,
+            statements=self._asked.statements,
+            blocks_are_taken=self._asked.blocks_are_taken,
+            principal=suspect.principal or ("" if isinstance(principal, Spelled) else _text(principal, given)),
         )
 
     def _service_of(self, caller: Caller) -> str:
@@ -237,11 +246,8 @@ class _Attempt:
         return None
 
 
-def _given(principal: str | Given | Spelled, given: Mapping[Given, str]) -> str:
-    """A principal that is known beforehand, or ""."""
-    if isinstance(principal, Spelled):
-        return ""
-    return given[principal] if isinstance(principal, Given) else principal
+def _text(value: str | Given, given: Mapping[Given, str]) -> str:
+    return given[value] if isinstance(value, Given) else value
 
 
 def _is_for_all(statement: Statement) -> bool:

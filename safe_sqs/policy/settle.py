@@ -17,7 +17,7 @@ from safe_sqs.policy.conditions import Keys, holds, wanted_by
 from safe_sqs.policy.document import Condition, Statement
 from safe_sqs.policy.operators import Compared, Over, fits, operator_named, read_request_value, read_value
 from safe_sqs.policy.outsiders import ANYTHING, Absent, Address, Caller, Domain, Given, OneOf, Spelled, domain_of
-from safe_sqs.policy.spelling import Budget, Demand, Slice, View, read_view, spell
+from safe_sqs.policy.spelling import Budget, Demand, Slice, View, read_view, spell, spell_plainly
 from safe_sqs.policy.texts import Pattern, Variable, Wild, by_part, has_six_parts, substitute
 
 __all__ = ["Literal", "Scene", "Settler", "group_of"]
@@ -176,8 +176,9 @@ class Settler:
             if domain.optional and self._are_met(about, {}):
                 continue
             view = views[key] = self._scene.view(domain.view)
-            if key in self._scene.taken and any(isinstance(part, Slice) for part in view):
-                demands.append(Demand(view, tuple(map(_fixed, self._scene.taken[key])), wanted=False))
+            taken = self._scene.taken.get(key)
+            if taken and any(isinstance(part, Slice) for part in view):
+                demands.append(Demand(view, tuple(map(_fixed, taken)), wanted=False))
             for literal in about:
                 compared = literal.line.operator.compared
                 if compared.is_text:
@@ -185,8 +186,9 @@ class Settler:
                 else:
                     others.append(literal)
         free = tuple(piece for piece in slices if piece not in self._scene.pinned)
-        spelling = self._plainly(free) if not demands else None
-        spelling = spelling or spell(free, demands, self._scene.taken, self._budget)
+        spelling = spell_plainly(free, self._scene.taken) if not demands else None
+        if spelling is None:
+            spelling = spell(free, demands, self._scene.taken, self._budget)
         if spelling is None:
             return None
         keys = {key: (read_view(view, spelling),) for key, view in views.items()}
@@ -196,13 +198,6 @@ class Settler:
             )
             return None
         return keys
-
-    def _plainly(self, slices: tuple[Slice, ...]) -> dict[Slice, str] | None:
-        """The first spelling that comes to mind, if nobody has taken it."""
-        spelling = {piece: piece.letters[0] * piece.at_least for piece in slices}
-        if any(text in self._scene.taken.get(piece.name, ()) for piece, text in spelling.items()):
-            return None
-        return spelling
 
     def _demands(self, view: View, literal: Literal, wanted: bool) -> list[Demand]:
         """What a line demands of a text. Variables that are not settled here may stand for anything."""
@@ -371,13 +366,13 @@ def _equal(key: str, value: str) -> Literal:
 
 
 def _fixed(text: str) -> Pattern:
-    return Pattern(tuple(text), text)
+    return Pattern(tuple(text), text, text)
 
 
 def _loosened(pattern: Pattern) -> Pattern:
     """The pattern with its variables as wildcards."""
     loose = tuple(Wild.RUN if isinstance(token, Variable) else token for token in pattern.tokens)
-    return Pattern(loose, None)
+    return pattern._replace(tokens=loose)
 
 
 def _solved(pattern: Pattern, value: str) -> Iterator[tuple[str, str]]:

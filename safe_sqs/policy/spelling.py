@@ -8,13 +8,14 @@ that there is none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from safe_sqs.policy.texts import COLON, Pattern, Wild
 
-__all__ = ["Budget", "Demand", "Slice", "TooCostlyError", "View", "read_view", "spell"]
+__all__ = ["Budget", "Demand", "Slice", "TooCostlyError", "View", "read_view", "spell", "spell_plainly"]
 
 
 class TooCostlyError(Exception):
@@ -61,6 +62,18 @@ def read_view(view: View, spelling: Mapping[Slice, str]) -> str:
     return "".join(part if isinstance(part, str) else spelling[part] for part in view)
 
 
+def spell_plainly(slices: Iterable[Slice], taken: Mapping[str, frozenset[str]]) -> dict[Slice, str] | None:
+    """A text for each slice, of one letter only, or None when all of those are taken."""
+    spelling = {}
+    for piece in slices:
+        texts = (letter * piece.at_least for letter in piece.letters)
+        text = next((text for text in texts if text not in taken.get(piece.name, ())), None)
+        if text is None:
+            return None
+        spelling[piece] = text
+    return spelling
+
+
 def spell(
     slices: Sequence[Slice],
     demands: Iterable[Demand],
@@ -71,7 +84,95 @@ def spell(
 
     `taken` has, by the names of slices, the texts that are not to be chosen. Raises TooCostlyError.
     """
-    return _Walk(tuple(slices), tuple(demands), taken, budget).first()
+    demands = tuple(demand if demand.without_case else _possible(demand, taken) for demand in demands)
+    if any(demand.wanted and not demand.patterns for demand in demands):
+        return None
+    for demand in demands:
+        if demand.wanted and not demand.without_case and all(pattern.fixed is not None for pattern in demand.patterns):
+            return _read_off(slices, demand, demands, taken, budget)
+    return _Walk(tuple(slices), demands, taken, budget).first()
+
+
+def _possible(demand: Demand, taken: Mapping[str, frozenset[str]]) -> Demand:
+    """The demand without the patterns of which the beginning alone says that the view never shows them."""
+    possible = tuple(pattern for pattern in demand.patterns if _may_show(demand.view, pattern.beginning, taken))
+    return demand if len(possible) == len(demand.patterns) else demand._replace(patterns=possible)
+
+
+def _may_show(view: View, beginning: str, taken: Mapping[str, frozenset[str]]) -> bool:
+    at = 0
+    for index, part in enumerate(view):
+        if isinstance(part, str):
+            if not part.startswith(beginning[at : at + len(part)]):
+                return False
+            at += len(part)
+        else:
+            start = at
+            while at < len(beginning) and beginning[at] in part.letters and at - start != part.at_most:
+                at += 1
+            after = view[index + 1] if index + 1 < len(view) else None
+            if at >= len(beginning) or (isinstance(after, str) and after[0] in part.letters):
+                return True
+            if at - start < part.at_least or beginning[start:at] in taken.get(part.name, ()):
+                return False
+        if at >= len(beginning):
+            return True
+    return False
+
+
+def _read_off(
+    slices: Sequence[Slice],
+    fixed: Demand,
+    demands: Sequence[Demand],
+    taken: Mapping[str, frozenset[str]],
+    budget: Budget,
+) -> dict[Slice, str] | None:
+    """The spelling where a demand names whole texts: the slices are read off them, one text after the other."""
+    for pattern in fixed.patterns:
+        budget.spend(2 + len(demands))
+        read = _reader(fixed.view).fullmatch(pattern.fixed or "")
+        if read is None:
+            continue
+        spelling = dict(zip(_slices_in(fixed.view), read.groups(), strict=True))
+        if any(text in taken.get(piece.name, ()) for piece, text in spelling.items()):
+            continue
+        narrowed = [demand._replace(view=tuple(_pinned(demand.view, spelling))) for demand in demands]
+        if not all(_is_met(demand) for demand in narrowed if not _slices_in(demand.view)):
+            continue
+        rest = [piece for piece in slices if piece not in spelling]
+        others = [demand for demand in narrowed if _slices_in(demand.view)]
+        more = spell(rest, others, taken, budget) if others else spell_plainly(rest, taken)
+        if more is not None:
+            return spelling | more
+    return None
+
+
+def _slices_in(view: View) -> list[Slice]:
+    return [part for part in view if isinstance(part, Slice)]
+
+
+def _pinned(view: View, spelling: Mapping[Slice, str]) -> Iterator[str | Slice]:
+    for part in view:
+        yield spelling.get(part, part) if isinstance(part, Slice) else part
+
+
+def _is_met(demand: Demand) -> bool:
+    text = read_view(demand.view, {})
+    text = text.lower() if demand.without_case else text
+    return any(pattern.fits(text) for pattern in demand.patterns) is demand.wanted
+
+
+@lru_cache(maxsize=256)
+def _reader(view: View) -> re.Pattern[str]:
+    """A regular expression for what a view can show, with a group for each slice."""
+    return re.compile(
+        "".join(
+            re.escape(part)
+            if isinstance(part, str)
+            else f"([{re.escape(part.letters)}]{{{part.at_least},{'' if part.at_most is None else part.at_most}}})"
+            for part in view
+        )
+    )
 
 
 class _Automaton:
@@ -163,7 +264,6 @@ class _Walk:
         self._seeing = [[run for run, view in enumerate(views) if piece in view] for piece in slices]
         """For each slice, the runs that see it."""
         self._before, self._after = _fixed_texts(slices, views)
-        self._letters = [self._interesting(index) for index in range(len(slices))]
         self._of = [[run for run, (at, _) in enumerate(following) if at == place] for place in range(len(demands))]
         """For each demand, the runs of its patterns."""
         self._wanted = [self._of[at] for at, demand in enumerate(demands) if demand.wanted]
@@ -226,25 +326,27 @@ class _Walk:
             for demand, runs in zip(self._demands, self._of, strict=True)
         )
 
-    def _interesting(self, index: int) -> str:
-        """The letters of a slice that some pattern tells apart from the others."""
-        told_apart = {COLON}
-        for position in self._seeing[index]:
-            told_apart.update(self._runs[position].next_letters(~0))
-        return "".join(letter for letter in self._slices[index].letters if letter in told_apart)
-
     def _choices(self, state: _State) -> Iterable[str]:
-        """The letters to go on with: those that patterns tell apart, and one that stands for all the others."""
-        told_apart = self._letters[state.slice]
+        """The letters to go on with: those that some pattern waits for, and one that stands for all the others."""
+        letters = self._slices[state.slice].letters
         forced = self._forced(state)
         if forced is not None:
-            return [letter for letter in told_apart if letter in forced]
-        others = [letter for letter in self._slices[state.slice].letters if letter not in told_apart]
+            return sorted(letter for letter in forced if letter in letters)
+        awaited = {COLON}
+        for at in self._seeing[state.slice]:
+            awaited.update(self._runs[at].next_letters(state.alive[at]))
+        others = (letter for letter in letters if letter not in awaited)
         if state.toward is None:
-            return others[:1] + list(told_apart)
-        taken = self._taken[state.slice]
-        away = next((letter for letter in others if _toward(state.toward + letter, taken) is None), None)
-        return [away, *told_apart] if away is not None else [*others, *told_apart]
+            other = next(others, None)
+            chosen = [] if other is None else [other]
+        else:
+            chosen = self._others(list(others), state.toward, self._taken[state.slice])
+        return [*chosen, *sorted(letter for letter in awaited if letter in letters)]
+
+    def _others(self, letters: list[str], toward: str, taken: frozenset[str]) -> list[str]:
+        """Of letters that are alike to all patterns, one that leads away from the taken texts, or else all."""
+        away = next((letter for letter in letters if _toward(toward + letter, taken) is None), None)
+        return letters if away is None else [away]
 
     def _forced(self, state: _State) -> set[str] | None:
         """The only letters that a wanted demand can go on with, or None when there is a choice."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from enum import Enum
+from itertools import takewhile
 from typing import NamedTuple
 
 __all__ = ["Pattern", "Token", "Variable", "Wild", "by_part", "has_six_parts", "read_pattern", "substitute"]
@@ -39,10 +40,12 @@ _SPECIAL = ("*", "?", "$")
 
 
 class Pattern(NamedTuple):
-    """A text with wildcards and variables. `fixed` is the text itself where it has neither."""
+    """A text with wildcards and variables. `fixed` is the text itself where it has neither, `beginning` what is before
+    the first of them."""
 
     tokens: tuple[Token, ...]
     fixed: str | None
+    beginning: str
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -81,7 +84,7 @@ def read_pattern(text: str, *, wildcards: bool, variables: bool) -> Pattern:
     """The pattern that a text of a policy is. Without `wildcards`, `*` and `?` stand for themselves; without
     `variables` (before version 2012-10-17), so does `${...}`."""
     if not (wildcards and ("*" in text or "?" in text)) and not (variables and "${" in text):
-        return Pattern(tuple(text), text)
+        return Pattern(tuple(text), text, text)
     tokens: list[Token] = []
     position = 0
     while position < len(text):
@@ -139,5 +142,5 @@ def _pattern(tokens: Iterable[Token]) -> Pattern:
     for token in tokens:
         if not (token is Wild.RUN and kept and kept[-1] is Wild.RUN):
             kept.append(token)
-    letters = [token for token in kept if isinstance(token, str)]
-    return Pattern(tuple(kept), "".join(letters) if len(letters) == len(kept) else None)
+    beginning = "".join(takewhile(lambda token: isinstance(token, str), kept))  # type: ignore[arg-type]
+    return Pattern(tuple(kept), beginning if len(beginning) == len(kept) else None, beginning)
