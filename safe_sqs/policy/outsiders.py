@@ -79,9 +79,10 @@ class Address(NamedTuple):
 
 
 class Open(NamedTuple):
-    """Any value at all, or several."""
+    """Any value at all, or several. `measured` ones are numbers or moments."""
 
     optional: bool = True
+    measured: bool = False
 
 
 Domain = Absent | OneOf | Spelled | Address | Open
@@ -138,8 +139,8 @@ _ALWAYS: Keys = {
     "aws:RequestedRegion": OneOf((Given.REGION,)),
     "aws:ResourceAccount": OneOf((Given.OWNER,)),
     "aws:ViaAWSService": OneOf(("false", "true")),
-    "aws:CurrentTime": Open(optional=False),
-    "aws:EpochTime": Open(optional=False),
+    "aws:CurrentTime": Open(optional=False, measured=True),
+    "aws:EpochTime": Open(optional=False, measured=True),
 }
 
 _NO_ENDPOINT: Keys = dict.fromkeys(
@@ -181,7 +182,7 @@ _NO_SOURCE: Keys = dict.fromkeys(
     ),
     _ABSENT,
 )
-_DIRECT: Keys = {**_ALWAYS, **_NO_SOURCE, "aws:PrincipalIsAWSService": _FALSE}
+_DIRECT: Keys = {**_ALWAYS, **_NO_SOURCE}
 
 _NO_IDENTITY: Keys = dict.fromkeys(
     (
@@ -203,6 +204,8 @@ _NO_IDENTITY: Keys = dict.fromkeys(
 _NOBODY: Keys = {
     **_DIRECT,
     **_NO_IDENTITY,
+    "aws:PrincipalAccount": OneOf(("anonymous",)),
+    "aws:PrincipalIsAWSService": _ABSENT,
     "aws:PrincipalType": OneOf(("Anonymous",)),
     "aws:userid": OneOf(("anonymous",)),
 }
@@ -211,6 +214,10 @@ _ORG = (ORGANISATION, UNIT)
 _SIGNED: Keys = {
     **_DIRECT,
     "aws:PrincipalAccount": Spelled(_IAM, (ACCOUNT,)),
+    "aws:PrincipalIsAWSService": _FALSE,
+    "aws:MultiFactorAuthPresent": OneOf(("false", "true"), optional=True),
+    "aws:MultiFactorAuthAge": Open(measured=True),
+    "aws:TokenIssueTime": Open(measured=True),
     "aws:PrincipalOrgID": Spelled(_ORG, ("o-", ORGANISATION), optional=True),
     "aws:PrincipalOrgPaths": Spelled(_ORG, ("o-", ORGANISATION, "/", UNIT), optional=True),
     "aws:username": _ABSENT,

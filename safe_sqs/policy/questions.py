@@ -92,7 +92,7 @@ class Grant(NamedTuple):
     @property
     def is_whole_account(self) -> bool:
         """True when the principal is an account, by its id or as its root."""
-        return self.account != "" and self.principal.removesuffix(":root")[-len(self.account) :] == self.account
+        return _is_whole_account(self.principal)
 
     @property
     def told(self) -> str:
@@ -125,6 +125,18 @@ class Foreigner(NamedTuple):
     def told(self) -> str:
         """Where it stands, in words."""
         return _labels((self.statement,))
+
+
+def _services_named(deny: Statement) -> Iterator[str]:
+    yield from (name for kind, name in deny.principals if kind == "Service")
+    for line in deny.conditions:
+        if line.key.startswith("aws:principalservicename"):
+            yield from _SERVICE.findall(" ".join(line.values))
+
+
+def _is_whole_account(principal: str) -> bool:
+    account = account_of(principal)
+    return account != "" and principal.removesuffix(":root").endswith(account)
 
 
 def _labels(names: Iterable[str | int]) -> str:
@@ -215,20 +227,21 @@ def _undenied(
     otherwise: str,
 ) -> Answer:
     denies = [statement for statement in statements if not statement.allows]
-    named = [entry for statement in denies for entry in statement.principals]
+    named = [entry for statement in denies for entry in statement.principals if entry[0] != "Service"]
     suspects = [Suspect(caller) for caller in CALLERS]
     suspects += [suspect for kind, name in dict.fromkeys(named) for suspect in suspects_named(kind, name)]
     arns = frozenset(name for kind, name in named if kind == "AWS" and not has_wildcard(name))
     taken = {
         **taken,
-        ACCOUNT.name: frozenset(account_of(name) for name in arns),
+        ACCOUNT.name: frozenset(account_of(name) for name in arns if _is_whole_account(name)),
         "aws:principalarn": frozenset(name for name in arns if name.startswith("arn:")),
     }
-    services = frozenset(name for kind, name in named if kind == "Service")
+    services = {name for statement in denies for name in _services_named(statement)}
+    suspects += [suspect for name in sorted(services) for suspect in suspects_named("Service", name)]
     budget = Budget(_STEPS)
     undecided = False
     for about in _about_the_queue(statements):
-        asked = Asked(statements, queue_arn, taken, {**about, **settled}, False, services)
+        asked = Asked(statements, queue_arn, taken, {**about, **settled}, False, frozenset(services))
         search = Search(asked, budget)
         found = search.witness(suspects, None)
         undecided = undecided or search.undecided
@@ -437,20 +450,21 @@ def names_in(statements: Iterable[Statement], queue_arn: str, trusted_accounts: 
         texts += [text for line in statement.conditions for text in line.values]
     everything = "\n".join(texts)
     accounts = frozenset(_ACCOUNT.findall(everything)) | {_account_of_queue(queue_arn), *trusted_accounts}
-    organisations = frozenset(_ORGANISATION.findall(everything)) | {_OWN_ORGANISATION.removeprefix("o-")}
+    in_lower_case = everything.lower()
+    organisations = frozenset(_ORGANISATION.findall(in_lower_case)) | {_OWN_ORGANISATION.removeprefix("o-")}
     taken = {
         **dict.fromkeys((ACCOUNT.name, SOURCE_ACCOUNT.name, ENDPOINT_ACCOUNT.name), accounts),
         **dict.fromkeys((ORGANISATION.name, SOURCE_ORGANISATION.name, ENDPOINT_ORGANISATION.name), organisations),
-        VPC.name: frozenset(_VPC.findall(everything)),
-        ENDPOINT.name: frozenset(_ENDPOINT.findall(everything)),
-        BUCKET.name: frozenset(_BUCKET.findall(everything)),
-        ROLE_ID.name: frozenset(_UNIQUE_ID.findall(everything)),
+        VPC.name: frozenset(_VPC.findall(in_lower_case)),
+        ENDPOINT.name: frozenset(_ENDPOINT.findall(in_lower_case)),
+        BUCKET.name: frozenset(_BUCKET.findall(in_lower_case)),
+        ROLE_ID.name: frozenset(_UNIQUE_ID.findall(everything.upper())),
         SERVICE.name: _SERVICES_WITH_ROWS,
     }
     without_account = frozenset(text for text in texts if _ARN_WITHOUT_ACCOUNT.fullmatch(text))
     if without_account:
         taken["aws:sourcearn"] = without_account
-    return Names(taken, frozenset(_SERVICE.findall(everything)))
+    return Names(taken, frozenset(_SERVICE.findall(in_lower_case)))
 
 
 def _account_of_queue(queue_arn: str) -> str:

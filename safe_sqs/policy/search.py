@@ -121,7 +121,8 @@ class Search:
                 continue
             domains = tuple(self._asked.domain(suspect.caller, key) for key in keys)
             pinned = suspect.pinned if any(isinstance(domain, Spelled) for domain in domains) else ()
-            difference: tuple[object, ...] = (domains, pinned)
+            service = suspect.principal if suspect.caller.service else ""
+            difference: tuple[object, ...] = (domains, pinned, service)
             if difference in seen and not telling:
                 continue
             settler = self._settler(suspect)
@@ -129,7 +130,12 @@ class Search:
                 principal = settler.somebody()
                 if allow is not None and not (principal_fits(allow, principal) or _wild_names(allow)):
                     continue
-                difference = (domains, pinned, tuple(principal_fits(statement, principal) for statement in telling))
+                difference = (
+                    domains,
+                    pinned,
+                    service,
+                    tuple(principal_fits(statement, principal) for statement in telling),
+                )
             if difference not in seen:
                 seen.add(difference)
                 yield suspect, settler

@@ -16,7 +16,7 @@ from safe_sqs.policy.addresses import PRIVATE, Network, an_address, fixed_blocks
 from safe_sqs.policy.conditions import Keys, holds, wanted_by
 from safe_sqs.policy.document import Condition, Statement
 from safe_sqs.policy.operators import Compared, Over, fits, operator_named, read_request_value, read_value
-from safe_sqs.policy.outsiders import ANYTHING, Absent, Address, Caller, Domain, Given, OneOf, Spelled, domain_of
+from safe_sqs.policy.outsiders import ANYTHING, Absent, Address, Caller, Domain, Given, OneOf, Open, Spelled, domain_of
 from safe_sqs.policy.spelling import Budget, Demand, Slice, View, read_view, spell, spell_plainly
 from safe_sqs.policy.texts import Pattern, Variable, Wild, by_part, has_six_parts, substitute
 
@@ -25,7 +25,21 @@ __all__ = ["Literal", "Scene", "Settler", "group_of"]
 Group = str | tuple[Slice, ...]
 _PRINCIPAL = "aws:principalarn"
 _AT_FIRST = {"aws:currenttime": "2030-01-01T00:00:00Z", "aws:epochtime": "1893456000"}
-_SINGLE_VALUED = ("aws:principaltag/", "aws:requesttag/", "aws:resourcetag/", "aws:currenttime", "aws:epochtime")
+_SINGLE_VALUED = (
+    "aws:currenttime",
+    "aws:epochtime",
+    "aws:federatedprovider",
+    "aws:multifactorauth",
+    "aws:principaltag/",
+    "aws:referer",
+    "aws:requesttag/",
+    "aws:resourcetag/",
+    "aws:sourceidentity",
+    "aws:tokenissuetime",
+    "aws:useragent",
+    "aws:vpcsourceip",
+)
+"""Keys, by their beginnings, of which a request never has several values."""
 
 
 class Literal(NamedTuple):
@@ -236,14 +250,20 @@ class Settler:
 
     def _is_met(self, literal: Literal, keys: Keys) -> bool:
         if keys and self._is_linked(literal):
-            return True
+            demands = self._demands((), literal, literal.wanted is not literal.line.operator.negated)
+            return all(
+                any(pattern.fits(text) for pattern in demand.patterns)
+                for demand in demands
+                for text in keys[literal.line.key]
+                if demand.wanted
+            )
         return holds(literal.line, {**self._constants, **keys} if literal.variables else keys) in (literal.wanted, None)
 
     # --- addresses
 
     def _address(self, key: str, literals: list[Literal]) -> str | None:
         inside: list[list[Network]] = []
-        outside = list(self._taken_blocks(key))
+        outside = [*PRIVATE, *self._taken_blocks(key)]
         texts: list[Literal] = []
         for literal in literals:
             if literal.line.operator.compared is not Compared.ADDRESS:
@@ -257,18 +277,17 @@ class Settler:
         if address is None or self._are_met(texts, {key: (address,)}):
             return address
         for candidate in _addresses_like(texts):
-            block = read_value(Compared.ADDRESS, candidate, False)
-            if block is None or any(block.version == other.version and block.subnet_of(other) for other in outside):
+            read = read_request_value(Compared.ADDRESS, candidate)
+            if read is None or any(read in block for block in outside):
                 continue
             if self._are_met(literals, {key: (candidate,)}):
                 return candidate
-        self.undecided = True
+        self.undecided = self.undecided or not any(map(_names_whole_texts, texts))
         return None
 
     def _taken_blocks(self, key: str) -> Iterator[Network]:
         if not self._scene.blocks_are_taken:
             return
-        yield from PRIVATE
         for statement in self._scene.statements:
             for line in statement.conditions:
                 if line.key == key:
@@ -302,10 +321,11 @@ class Settler:
         if not wanted:
             return _AT_FIRST.get(key, "x")
         texts = [(literal, fit) for literal, fit in wanted if literal.line.operator.compared.is_text]
-        word = self._word(texts)
-        if word is None:
+        domain = self._domains[key]
+        words = [] if isinstance(domain, Open) and domain.measured else [self._word(texts)]
+        if None in words:
             return None
-        candidates = [word, *_candidates(wanted)]
+        candidates = [*filter(None, words), *_candidates(wanted)]
         for candidate in candidates:
             if all(self._fits(literal, candidate) is fit or self._is_linked(literal) for literal, fit in wanted):
                 return candidate
@@ -338,7 +358,6 @@ class Settler:
         """What else to demand so that a variable has the value that is compared with, or the other way round."""
         line = broken.line
         values = keys.get(line.key, ())
-        missing = [variable.key for variable in broken.variables if not keys.get(variable.key)]
         if broken.wanted is line.operator.negated:  # they must not be equal
             for variable in broken.variables:
                 yield (Literal(_line("Null", variable.key, "true"), True),)
@@ -347,14 +366,20 @@ class Settler:
                     yield (_equal(line.key, value), Literal(_line("StringEquals", variable.key, value), False))
         elif values:
             for text in line.values:
-                for key, value in _solved(read_value(line.operator.compared, text, True), values[0]):
-                    yield (_equal(line.key, values[0]), _equal(key, value))
-            if missing:
-                yield tuple(Literal(_line("Null", key, "false"), True) for key in missing)
-        if not missing:
-            pinned = tuple(_equal(variable.key, keys[variable.key][0]) for variable in broken.variables)
-            fixed = tuple(_as_text(pattern) for pattern in wanted_by(line, keys))
-            yield (*pinned, Literal(line._replace(values=fixed), broken.wanted))
+                yield from self._ways_to_fit(line._replace(values=(text,)), values[0], keys)
+
+    def _ways_to_fit(self, line: Condition, value: str, keys: Keys) -> Iterator[tuple[Literal, ...]]:
+        pattern = read_value(line.operator.compared, line.values[0], line.variables)
+        missing = [variable.key for variable in pattern.variables if not keys.get(variable.key)]
+        for key, solved in _solved(pattern, value):
+            yield (_equal(line.key, value), _equal(key, solved))
+        if missing:
+            yield tuple(Literal(_line("Null", key, "false"), True) for key in missing)
+        for fixed in wanted_by(line, keys):
+            here = [variable.key for variable in pattern.variables if keys.get(variable.key)]
+            away = [Literal(_line("Null", key, "true"), True) for key in missing]
+            pinned = [_equal(key, keys[key][0]) for key in here]
+            yield (*pinned, *away, Literal(line._replace(values=(_as_text(fixed),)), not line.operator.negated))
 
 
 def _line(operator: str, key: str, value: str) -> Condition:
@@ -400,6 +425,12 @@ def _blocks(line: Condition) -> list[Network]:
     return [read_value(Compared.ADDRESS, text, False) for text in line.values]
 
 
+def _names_whole_texts(literal: Literal) -> bool:
+    """True when only the texts of the line fit it."""
+    compared, wanted = literal.line.operator.compared, literal.wanted is not literal.line.operator.negated
+    return wanted and not literal.variables and compared in (Compared.TEXT, Compared.TEXT_WITHOUT_CASE)
+
+
 def _addresses_like(literals: Iterable[Literal]) -> Iterator[str]:
     """What may be an address among the texts that lines name, with digits for wildcards."""
     for literal in literals:
@@ -431,8 +462,8 @@ def _candidates(wanted: list[_Fit]) -> Iterator[str]:
     steps = sorted(points)
     between = [(low + high) / 2 for low, high in pairwise(steps)]
     for point in [*(edge for step in steps for edge in (step, step - 1, step + 1)), *between]:
-        yield _as_date(point) if as_date else f"{point:.15g}"
-    address = an_address(inside, outside)
+        yield from (_as_date(point),) if as_date else (f"{point:.15g}", f"{point:.3f}")
+    address = an_address(inside, outside) if inside or outside else None
     if address is not None:
         yield address
 
