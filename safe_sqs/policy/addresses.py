@@ -48,8 +48,7 @@ def an_address(inside: Iterable[Iterable[Network]], outside: Iterable[Network]) 
         ranges: _Ranges = [(0, 2 ** _BITS[version] - 1)]
         for blocks in inside:
             ranges = _common(ranges, _ranges(blocks, version))
-        for block in _ranges(outside, version):
-            ranges = _without(ranges, block)
+        ranges = _common(ranges, _gaps(_ranges(outside, version), 2 ** _BITS[version] - 1))
         if ranges:
             return str(_ADDRESS[version](_chosen(ranges, version)))
     return None
@@ -64,16 +63,33 @@ def _chosen(ranges: _Ranges, version: int) -> int:
 
 
 def _ranges(blocks: Iterable[Network], version: int) -> _Ranges:
-    return [(int(block.network_address), int(block.broadcast_address)) for block in blocks if block.version == version]
+    """The blocks as ranges of numbers, in order, without overlap."""
+    ranges: _Ranges = []
+    for first, last in sorted(
+        (int(block.network_address), int(block.broadcast_address)) for block in blocks if block.version == version
+    ):
+        if ranges and first <= ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], max(ranges[-1][1], last))
+        else:
+            ranges.append((first, last))
+    return ranges
+
+
+def _gaps(ranges: _Ranges, end: int) -> _Ranges:
+    starts = [0, *(last + 1 for _, last in ranges)]
+    stops = [*(first - 1 for first, _ in ranges), end]
+    return [(start, stop) for start, stop in zip(starts, stops, strict=True) if start <= stop]
 
 
 def _common(one: _Ranges, other: _Ranges) -> _Ranges:
-    pairs = ((max(a, c), min(b, d)) for a, b in one for c, d in other)
-    return sorted({(first, last) for first, last in pairs if first <= last})
-
-
-def _without(ranges: _Ranges, block: tuple[int, int]) -> _Ranges:
-    left: _Ranges = []
-    for first, last in ranges:
-        left += [(first, min(last, block[0] - 1)), (max(first, block[1] + 1), last)]
-    return [(first, last) for first, last in left if first <= last]
+    common: _Ranges = []
+    here, there = 0, 0
+    while here < len(one) and there < len(other):
+        first, last = max(one[here][0], other[there][0]), min(one[here][1], other[there][1])
+        if first <= last:
+            common.append((first, last))
+        if one[here][1] < other[there][1]:
+            here += 1
+        else:
+            there += 1
+    return common

@@ -25,9 +25,9 @@ __all__ = [
     "NAME",
     "NAMES",
     "ORGANISATION",
-    "OTHER_SERVICE",
     "ROLE_ID",
     "SERVICE",
+    "SERVICE_NAME",
     "SESSION",
     "SOURCE_ACCOUNT",
     "SOURCE_ORGANISATION",
@@ -91,12 +91,23 @@ Keys = Mapping[str, Domain]
 
 class Caller(NamedTuple):
     """A kind of caller. `words` says who it is, `principal` what its requests are signed with, and `service` which
-    service it is, where it is one."""
+    service it is, where it is a certain one.
+    """
 
     words: str
     principal: str | Given | Spelled
     keys: Keys
     service: str = ""
+
+    @property
+    def is_service(self) -> bool:
+        """True for a service that acts for somebody."""
+        return bool(self.service) or self.principal is _ANY_SERVICE
+
+    @property
+    def principal_key(self) -> str:
+        """The condition key that shows a principal which is spelled."""
+        return "aws:principalservicename" if self.is_service else "aws:principalarn"
 
 
 ANYTHING = "x" + ascii_letters.replace("x", "") + digits + punctuation + " "
@@ -115,6 +126,7 @@ ENDPOINT_ACCOUNT = Slice("endpoint's account", "9876543210", 12, 12)
 ENDPOINT_ORGANISATION = Slice("endpoint's organisation", ascii_lowercase + digits)
 ENDPOINT_UNIT = Slice("endpoint's unit", _NAME)
 SERVICE = Slice("service", _WORD)
+SERVICE_NAME = Slice("service's name", _WORD + ".")
 SOURCE_REGION = (Slice("source's region", ascii_lowercase + "-"), Slice("number of source's region", digits[1:], 1, 1))
 SOURCE_REGION_OR_NONE = tuple(piece._replace(at_least=0) for piece in SOURCE_REGION)
 SOURCE_ACCOUNT = Slice("source's account", "9876543210", 12, 12)
@@ -259,8 +271,6 @@ _SERVICE: Keys = {
     **_NO_IDENTITY,
     **_NO_ENDPOINT,
     "aws:PrincipalIsAWSService": _TRUE,
-    "aws:PrincipalServiceName": OneOf((Given.SERVICE,)),
-    "aws:PrincipalServiceNamesList": OneOf((Given.SERVICE,)),
     "aws:PrincipalType": _ABSENT,
     "aws:userid": _ABSENT,
     "aws:SourceIp": Address(optional=True),
@@ -269,7 +279,11 @@ _SERVICE: Keys = {
 }
 
 
-def _service(*source: str | Given | Slice) -> Keys:
+_THE_SERVICE = OneOf((Given.SERVICE,))
+_ANY_SERVICE = Spelled((SERVICE_NAME,), (SERVICE_NAME, ".amazonaws.com"))
+
+
+def _service(name: OneOf | Spelled, *source: str | Given | Slice) -> Keys:
     """A service that acts for a resource, which it names by ARN and by account, or by one of them, or not at all."""
     slices = tuple(part for part in source if isinstance(part, Slice))
     if SOURCE_ACCOUNT not in slices:
@@ -277,6 +291,8 @@ def _service(*source: str | Given | Slice) -> Keys:
     account = Spelled(slices, (SOURCE_ACCOUNT,), optional=True)
     return {
         **_SERVICE,
+        "aws:PrincipalServiceName": name,
+        "aws:PrincipalServiceNamesList": name,
         "aws:SourceArn": Spelled(slices, source, optional=True),
         "aws:SourceAccount": account,
         "aws:SourceOwner": account,
@@ -286,9 +302,6 @@ def _service(*source: str | Given | Slice) -> Keys:
 _IN_ACCOUNT = (*SOURCE_REGION, ":", SOURCE_ACCOUNT, ":")
 _ANYONE = "anyone on the internet, signed in to any AWS account"
 _THROUGH = "through a VPC endpoint of their own"
-
-OTHER_SERVICE = "another-service.amazonaws.com"
-"""The name of a service that no policy names."""
 
 CALLERS: tuple[Caller, ...] = (
     Caller(_ANYONE, _ROLE_ARN, {**_ROLE, **_INTERNET}),
@@ -304,31 +317,42 @@ CALLERS: tuple[Caller, ...] = (
     Caller(
         "Amazon SNS, acting for anyone's topic",
         Given.SERVICE,
-        _service(*_arn("sns", *_IN_ACCOUNT, TOPIC)),
+        _service(_THE_SERVICE, *_arn("sns", *_IN_ACCOUNT, TOPIC)),
         "sns.amazonaws.com",
     ),
     Caller(
-        "Amazon S3, acting for anyone's bucket", Given.SERVICE, _service(*_arn("s3", "::", BUCKET)), "s3.amazonaws.com"
+        "Amazon S3, acting for anyone's bucket",
+        Given.SERVICE,
+        _service(_THE_SERVICE, *_arn("s3", "::", BUCKET)),
+        "s3.amazonaws.com",
     ),
     Caller(
         "Amazon EventBridge, acting for anyone's rule",
         Given.SERVICE,
-        _service(*_arn("events", *_IN_ACCOUNT, RULE)),
+        _service(_THE_SERVICE, *_arn("events", *_IN_ACCOUNT, RULE)),
         "events.amazonaws.com",
     ),
     Caller(
         "an AWS service, acting for anyone's resource",
-        Given.SERVICE,
+        _ANY_SERVICE,
         _service(
-            "arn:", Given.PARTITION, ":", SERVICE, ":", *SOURCE_REGION_OR_NONE, ":", SOURCE_ACCOUNT, ":", RESOURCE
+            _ANY_SERVICE,
+            "arn:",
+            Given.PARTITION,
+            ":",
+            SERVICE,
+            ":",
+            *SOURCE_REGION_OR_NONE,
+            ":",
+            SOURCE_ACCOUNT,
+            ":",
+            RESOURCE,
         ),
-        OTHER_SERVICE,
     ),
     Caller(
         "an AWS service, acting for a resource whose ARN names no account",
-        Given.SERVICE,
-        _service("arn:", Given.PARTITION, ":", SERVICE, ":", *SOURCE_REGION_OR_NONE, "::", RESOURCE),
-        OTHER_SERVICE,
+        _ANY_SERVICE,
+        _service(_ANY_SERVICE, "arn:", Given.PARTITION, ":", SERVICE, ":", *SOURCE_REGION_OR_NONE, "::", RESOURCE),
     ),
 )
 

@@ -22,9 +22,9 @@ from safe_sqs.policy.outsiders import (
     ENDPOINT_ORGANISATION,
     NAME,
     ORGANISATION,
-    OTHER_SERVICE,
     ROLE_ID,
     SERVICE,
+    SERVICE_NAME,
     SOURCE_ACCOUNT,
     SOURCE_ORGANISATION,
     VPC,
@@ -49,7 +49,7 @@ __all__ = [
     "public_statements",
 ]
 
-_STEPS = 25_000
+_STEPS = 8_000
 """What a question may cost. See `make bench-policy` for what that is in milliseconds."""
 
 _Taken = dict[str, frozenset[str]]
@@ -230,13 +230,14 @@ def _undenied(
     named = [entry for statement in denies for entry in statement.principals if entry[0] != "Service"]
     suspects = [Suspect(caller) for caller in CALLERS]
     suspects += [suspect for kind, name in dict.fromkeys(named) for suspect in suspects_named(kind, name)]
+    services = {name for statement in denies for name in _services_named(statement)}
     arns = frozenset(name for kind, name in named if kind == "AWS" and not has_wildcard(name))
     taken = {
         **taken,
         ACCOUNT.name: frozenset(account_of(name) for name in arns if _is_whole_account(name)),
+        SERVICE_NAME.name: frozenset(map(_service_name, services)) | _SERVICES_WITH_ROWS,
         "aws:principalarn": frozenset(name for name in arns if name.startswith("arn:")),
     }
-    services = {name for statement in denies for name in _services_named(statement)}
     suspects += [suspect for name in sorted(services) for suspect in suspects_named("Service", name)]
     budget = Budget(_STEPS)
     undecided = False
@@ -410,7 +411,7 @@ def suspects_named(kind: str, name: str) -> Iterator[Suspect]:
     elif kind == "Service":
         own = name.split(".")[0]
         for caller in CALLERS:
-            if caller.service == OTHER_SERVICE or caller.service.split(".")[0] == own:
+            if caller.is_service and caller.service.split(".")[0] in ("", own):
                 yield Suspect(caller, (), name)
     elif kind == "AWS" and has_wildcard(name):
         yield from (Suspect(caller) for caller in CALLERS if isinstance(caller.principal, Spelled))
@@ -452,6 +453,7 @@ def names_in(statements: Iterable[Statement], queue_arn: str, trusted_accounts: 
     accounts = frozenset(_ACCOUNT.findall(everything)) | {_account_of_queue(queue_arn), *trusted_accounts}
     in_lower_case = everything.lower()
     organisations = frozenset(_ORGANISATION.findall(in_lower_case)) | {_OWN_ORGANISATION.removeprefix("o-")}
+    services = frozenset(_SERVICE.findall(in_lower_case))
     taken = {
         **dict.fromkeys((ACCOUNT.name, SOURCE_ACCOUNT.name, ENDPOINT_ACCOUNT.name), accounts),
         **dict.fromkeys((ORGANISATION.name, SOURCE_ORGANISATION.name, ENDPOINT_ORGANISATION.name), organisations),
@@ -460,11 +462,16 @@ def names_in(statements: Iterable[Statement], queue_arn: str, trusted_accounts: 
         BUCKET.name: frozenset(_BUCKET.findall(in_lower_case)),
         ROLE_ID.name: frozenset(_UNIQUE_ID.findall(everything.upper())),
         SERVICE.name: _SERVICES_WITH_ROWS,
+        SERVICE_NAME.name: frozenset(map(_service_name, services)) | _SERVICES_WITH_ROWS,
     }
     without_account = frozenset(text for text in texts if _ARN_WITHOUT_ACCOUNT.fullmatch(text))
     if without_account:
         taken["aws:sourcearn"] = without_account
-    return Names(taken, frozenset(_SERVICE.findall(in_lower_case)))
+    return Names(taken, services)
+
+
+def _service_name(service: str) -> str:
+    return service.removesuffix(".amazonaws.com")
 
 
 def _account_of_queue(queue_arn: str) -> str:

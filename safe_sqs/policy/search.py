@@ -23,7 +23,7 @@ from safe_sqs.policy.evaluate import (
     resource_fits,
 )
 from safe_sqs.policy.operators import operator_named
-from safe_sqs.policy.outsiders import NAMES, OTHER_SERVICE, Absent, Caller, Domain, Given, OneOf, Spelled, domain_of
+from safe_sqs.policy.outsiders import NAMES, Absent, Caller, Domain, Given, OneOf, Spelled, domain_of
 from safe_sqs.policy.settle import Literal, Scene, Settler
 from safe_sqs.policy.spelling import Budget, Slice, TooCostlyError
 
@@ -31,6 +31,9 @@ __all__ = ["Asked", "Search", "Suspect", "keys_in"]
 
 _SHOWN = ("aws:sourceip", "aws:securetransport")
 """Keys that every witness shows, whether the policy asks for them or not."""
+
+_OTHER_SERVICE = "another-service.amazonaws.com"
+"""The name of a service that no policy names."""
 
 RESOURCE = "\0resource"
 """Stands for the resource of a request where a policy variable is in a Resource element. No condition key is so."""
@@ -121,7 +124,7 @@ class Search:
                 continue
             domains = tuple(self._asked.domain(suspect.caller, key) for key in keys)
             pinned = suspect.pinned if any(isinstance(domain, Spelled) for domain in domains) else ()
-            service = suspect.principal if suspect.caller.service else ""
+            service = suspect.principal if suspect.caller.is_service else ""
             difference: tuple[object, ...] = (domains, pinned, service)
             if difference in seen and not telling:
                 continue
@@ -147,22 +150,26 @@ class Search:
         return self._settlers[who]
 
     def _scene(self, suspect: Suspect) -> Scene:
-        service = suspect.principal or self._service_of(suspect.caller)
-        given = {**self._given, Given.SERVICE: service} if service else self._given
-        principal = suspect.caller.principal
+        given, settled, principal = self._given, self._settled, suspect.caller.principal
+        if suspect.caller.is_service:
+            service = suspect.principal or self._service_of(suspect.caller)
+            given = {**given, Given.SERVICE: service}
+        if suspect.caller.is_service and suspect.principal:
+            name = OneOf((suspect.principal,))
+            settled = {**settled, "aws:principalservicename": name, "aws:principalservicenameslist": name}
         return Scene(
             caller=suspect.caller,
             given=given,
             pinned=dict(suspect.pinned),
             taken=self._asked.taken,
-            settled=self._settled,
+            settled=settled,
             statements=self._asked.statements,
             blocks_are_taken=self._asked.blocks_are_taken,
             principal=suspect.principal or ("" if isinstance(principal, Spelled) else _text(principal, given)),
         )
 
     def _service_of(self, caller: Caller) -> str:
-        return OTHER_SERVICE if caller.service in self._asked.services_are_taken else caller.service
+        return _OTHER_SERVICE if caller.service in self._asked.services_are_taken else caller.service
 
 
 class _Attempt:
@@ -205,7 +212,7 @@ class _Attempt:
         return bool(_resource_lines(statement)) or resource_fits(statement, self._asked.queue_arn, {})
 
     def _request(self, literals: tuple[Literal, ...]) -> Request | None:
-        self._budget.spend(10)
+        self._budget.spend(10 + 4 * len(literals))
         if frozenset(literals) in self._tried:
             return None
         self._tried.add(frozenset(literals))
@@ -232,7 +239,7 @@ class _Attempt:
         return None
 
     def _applies(self, deny: Statement, principal: str, keys: Keys) -> bool:
-        self._budget.spend(1 + len(deny.conditions))
+        self._budget.spend(1 + sum(len(line.values) for line in deny.conditions))
         return (
             principal_fits(deny, principal)
             and resource_fits(deny, self._asked.queue_arn, keys)

@@ -23,7 +23,6 @@ from safe_sqs.policy.texts import Pattern, Variable, Wild, by_part, has_six_part
 __all__ = ["Literal", "Scene", "Settler", "group_of"]
 
 Group = str | tuple[Slice, ...]
-_PRINCIPAL = "aws:principalarn"
 _AT_FIRST = {"aws:currenttime": "2030-01-01T00:00:00Z", "aws:epochtime": "1893456000"}
 _SINGLE_VALUED = (
     "aws:currenttime",
@@ -121,7 +120,7 @@ class Settler:
         for key in keys:
             self._add(key)
         if isinstance(scene.caller.principal, Spelled):
-            self._add(_PRINCIPAL)
+            self._add(scene.caller.principal_key)
 
     def _add(self, key: str) -> None:
         if key in self._domains:
@@ -138,7 +137,7 @@ class Settler:
 
     def principal(self, keys: Keys) -> str:
         """The principal of a request with these keys."""
-        return self._scene.principal or keys[_PRINCIPAL][0]
+        return self._scene.principal or keys[self._scene.caller.principal_key][0]
 
     def settle(self, literals: Iterable[Literal]) -> Keys | None:
         """Values for all keys, so that each literal is met as far as its group alone can tell, or None."""
@@ -146,6 +145,7 @@ class Settler:
         for literal in literals:
             key = literal.line.key
             demanded[group_of(key, self._domains[key])].append(literal)
+        self._budget.spend(len(demanded) + sum(map(len, demanded.values())))
         keys: dict[str, tuple[str, ...]] = {}
         for group, entries in demanded.items():
             place = (group, frozenset(entries))
@@ -249,6 +249,7 @@ class Settler:
         return all(self._is_met(literal, keys) for literal in literals)
 
     def _is_met(self, literal: Literal, keys: Keys) -> bool:
+        self._budget.spend(1 + len(literal.line.values))
         if keys and self._is_linked(literal):
             demands = self._demands((), literal, literal.wanted is not literal.line.operator.negated)
             return all(
@@ -272,7 +273,7 @@ class Settler:
                 outside += _blocks(literal.line)
             else:
                 inside.append(_blocks(literal.line))
-        self._budget.spend(sum(map(len, inside)) + len(outside))
+        self._budget.spend(2 * (sum(map(len, inside)) + len(outside)))
         address = an_address(inside, outside)
         if address is None or self._are_met(texts, {key: (address,)}):
             return address
@@ -291,8 +292,7 @@ class Settler:
         for statement in self._scene.statements:
             for line in statement.conditions:
                 if line.key == key:
-                    blocks = (read_value(Compared.ADDRESS, text, False) for text in line.values)
-                    yield from fixed_blocks(block for block in blocks if block is not None)
+                    yield from _fixed_blocks(line.values)
 
     # --- anything at all
 
@@ -341,6 +341,7 @@ class Settler:
         return None if spelling is None else spelling[piece]
 
     def _fits(self, literal: Literal, text: str) -> bool:
+        self._budget.spend(1 + len(literal.line.values))
         operator = literal.line.operator
         value = read_request_value(operator.compared, text)
         return any(fits(operator, wanted, value) for wanted in wanted_by(literal.line, self._constants))
@@ -350,6 +351,7 @@ class Settler:
     def broken_link(self, literals: Iterable[Literal], keys: Keys) -> Literal | None:
         """A literal that its own group could not settle, because of a variable, and that is not met now."""
         for literal in literals:
+            self._budget.spend(1 + 4 * len(literal.variables))
             if literal.variables and holds(literal.line, keys) not in (literal.wanted, None):
                 return literal
         return None
@@ -369,6 +371,7 @@ class Settler:
                 yield from self._ways_to_fit(line._replace(values=(text,)), values[0], keys)
 
     def _ways_to_fit(self, line: Condition, value: str, keys: Keys) -> Iterator[tuple[Literal, ...]]:
+        self._budget.spend(20)
         pattern = read_value(line.operator.compared, line.values[0], line.variables)
         missing = [variable.key for variable in pattern.variables if not keys.get(variable.key)]
         for key, solved in _solved(pattern, value):
@@ -425,6 +428,12 @@ def _blocks(line: Condition) -> list[Network]:
     return [read_value(Compared.ADDRESS, text, False) for text in line.values]
 
 
+@lru_cache(maxsize=512)
+def _fixed_blocks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    blocks = (read_value(Compared.ADDRESS, text, False) for text in texts)
+    return tuple(fixed_blocks(block for block in blocks if block is not None))
+
+
 def _names_whole_texts(literal: Literal) -> bool:
     """True when only the texts of the line fit it."""
     compared, wanted = literal.line.operator.compared, literal.wanted is not literal.line.operator.negated
@@ -458,7 +467,8 @@ def _candidates(wanted: list[_Fit]) -> Iterator[str]:
             outside += _blocks(line)
         elif compared is Compared.BOOL:
             yield from ("false", "true")
-        yield from line.values
+        if compared is not Compared.ADDRESS:
+            yield from line.values
     steps = sorted(points)
     between = [(low + high) / 2 for low, high in pairwise(steps)]
     for point in [*(edge for step in steps for edge in (step, step - 1, step + 1)), *between]:

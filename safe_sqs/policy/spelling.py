@@ -84,6 +84,8 @@ def spell(
 
     `taken` has, by the names of slices, the texts that are not to be chosen. Raises TooCostlyError.
     """
+    demands = tuple(demands)
+    budget.spend(1 + sum(len(demand.patterns) for demand in demands))
     demands = tuple(demand if demand.without_case else _possible(demand, taken) for demand in demands)
     if any(demand.wanted and not demand.patterns for demand in demands):
         return None
