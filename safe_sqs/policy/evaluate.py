@@ -119,21 +119,20 @@ def conditions_hold(statement: Statement, keys: Keys) -> bool:
 
 
 def action_fits(statement: Statement, action: str) -> bool:
-    """True when the statement is about this action. The batch operations are judged as their single ones.
-
-    A policy that names a batch operation names an action which IAM does not know, so that is in doubt.
-    """
+    """True when the statement is about this action. The batch operations are judged as their single ones."""
     action = action.lower()
-    action = _SINGLE_OF.get(action, action)
     doubt = statement.allows is not statement.actions_negated
-    batch = _BATCH_OF.get(action, "") if doubt else ""
-    listed = any(_matches(pattern, action) or (batch and _matches(pattern, batch)) for pattern in statement.actions)
-    return listed is not statement.actions_negated
+    return _is_listed(_SINGLE_OF.get(action, action), statement.actions, doubt) is not statement.actions_negated
 
 
 @lru_cache(maxsize=4096)
-def _matches(pattern: str, action: str) -> bool:
-    return pattern == action or (has_wildcard(pattern) and matches(pattern, action))
+def _is_listed(action: str, patterns: tuple[str, ...], doubt: bool) -> bool:
+    """True when one of the patterns is the action. One that names a batch operation is in doubt: IAM knows no such
+    action."""
+    batch = _BATCH_OF.get(action)
+    return any(
+        matches(pattern, action) or (doubt and batch is not None and matches(pattern, batch)) for pattern in patterns
+    )
 
 
 def resource_fits(statement: Statement, resource: str, keys: Keys) -> bool:
