@@ -30,6 +30,10 @@ def holds(condition: Condition, keys: Keys) -> bool | None:
     if is_doubtful(condition):
         return None
     values = keys.get(condition.key, ())
+    if operator.over is not Over.PLAIN or operator.compared is Compared.PRESENCE:
+        values = tuple(filter(None, values))  # an empty text is no value to those
+    if operator.compared is Compared.PRESENCE and operator.over is not Over.PLAIN:
+        return operator.over is Over.ALL
     if operator.compared is Compared.PRESENCE:
         return any((not values) is read_value(operator.compared, text, False) for text in condition.values)
     if not values:

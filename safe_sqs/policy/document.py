@@ -11,7 +11,7 @@ from typing import NamedTuple, NoReturn
 
 from safe_sqs.policy.operators import Operator, read_operator
 
-__all__ = ["Condition", "Document", "PolicyError", "Statement", "parse"]
+__all__ = ["WITHOUT_TYPE", "Condition", "Document", "PolicyError", "Statement", "parse"]
 
 Document = str | Mapping[str, object] | None
 
@@ -21,6 +21,10 @@ _STATEMENT_KEYS = frozenset(
     {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
 )
 _PRINCIPAL_TYPES = frozenset({"AWS", "Service", "Federated", "CanonicalUser"})
+
+
+WITHOUT_TYPE = ""
+"""The type of principals in a list that names none. The grammar has no such list."""
 
 
 class PolicyError(ValueError):
@@ -90,6 +94,8 @@ def parse(document: Document) -> tuple[Statement, ...]:
     if not isinstance(policy, Mapping):
         _fail("policy", "is not an object")
     _known(policy, _TOP_KEYS, "policy")
+    if not isinstance(policy.get("Id", ""), str):
+        _fail("Id", "is not a string")
     version = policy.get("Version", _VERSIONS[1])
     if version not in _VERSIONS:
         _fail("Version", f"is none of {', '.join(_VERSIONS)}")
@@ -104,11 +110,15 @@ def parse(document: Document) -> tuple[Statement, ...]:
 
 def _from_text(text: str) -> object:
     try:
-        return json.loads(text, object_pairs_hook=_without_duplicates)
+        return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         if isinstance(error, PolicyError):
             raise
         _fail("policy", "is not JSON")
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(name)
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -151,7 +161,7 @@ def _principals(value: object, where: str) -> tuple[tuple[str, str], ...]:
     if value in ("*", ""):
         return (("AWS", str(value)),)
     if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
-        return tuple(("AWS", entry) for entry in value)
+        return tuple((WITHOUT_TYPE, entry) for entry in value)
     if not isinstance(value, Mapping):
         _fail(where, 'is neither "*" nor an object')
     _known(value, _PRINCIPAL_TYPES, where)
@@ -168,7 +178,11 @@ def _conditions(value: object, where: str, *, variables: bool) -> tuple[Conditio
             _fail(f"{where}.{name}", "is not a condition operator")
         if not isinstance(keys, Mapping):
             _fail(f"{where}.{name}", "is not an object")
+        seen = set()
         for key, values in keys.items():
+            if str(key).lower() in seen:
+                _fail(f"{where}.{name}.{key}", "is there twice, in another letter case")
+            seen.add(str(key).lower())
             texts = _strings(values, f"{where}.{name}.{key}", scalars=True)
             lines.append(Condition(operator, str(key).lower(), texts, variables))
     return tuple(lines)

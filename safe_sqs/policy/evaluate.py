@@ -9,7 +9,7 @@ principal's XX
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
@@ -17,8 +17,8 @@ from typing import NamedTuple
 from safe_sqs.operations import OPERATIONS, Kind
 from safe_sqs.patterns import has_wildcard, matches
 from safe_sqs.policy.conditions import Keys, holds
-from safe_sqs.policy.document import Document, Statement, parse
-from safe_sqs.policy.texts import read_pattern, substitute
+from safe_sqs.policy.document import WITHOUT_TYPE, Document, Statement, parse
+from safe_sqs.policy.texts import ARN_COLONS, COLON, Pattern, by_segment, read_pattern, substitute
 
 __all__ = [
     "ACTIONS",
@@ -33,11 +33,13 @@ __all__ = [
     "in_lower_case",
     "principal_fits",
     "resource_fits",
+    "variable_resource",
 ]
 
 ANONYMOUS = "anonymous"
 """The principal of a request that nobody signed."""
 
+_SERVICE_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".aws.internal")
 _BATCH = "Batch"
 _ORDER = (Kind.PRODUCE, Kind.CONSUME, Kind.SETTLE, Kind.READ, Kind.ADMINISTER)
 ACTIONS = tuple(
@@ -121,6 +123,8 @@ def conditions_hold(statement: Statement, keys: Keys) -> bool:
 def action_fits(statement: Statement, action: str) -> bool:
     """True when the statement is about this action. The batch operations are judged as their single ones."""
     action = action.lower()
+    if not statement.actions:
+        return statement.allows and statement.actions_negated
     doubt = statement.allows is not statement.actions_negated
     return _is_listed(_SINGLE_OF.get(action, action), statement.actions, doubt) is not statement.actions_negated
 
@@ -137,18 +141,41 @@ def _is_listed(action: str, patterns: tuple[str, ...], doubt: bool) -> bool:
 
 def resource_fits(statement: Statement, resource: str, keys: Keys) -> bool:
     """True when the statement is about this resource. "" is a queue of unknown ARN: only `*` is about it for sure."""
+    if not statement.resources:
+        return statement.allows and statement.resources_negated
     doubt = statement.allows is not statement.resources_negated
-    for text in statement.resources:
-        if text in ("*", resource) or (doubt and not resource):
-            return not statement.resources_negated
-        if statement.variables and "${" in text:
-            pattern = substitute(read_pattern(text, wildcards=True, variables=True), lambda key: _only(keys.get(key)))
-            listed = pattern is not None and pattern.fits(resource)
-        else:
-            listed = has_wildcard(text) and matches(text, resource)
-        if listed:
-            return not statement.resources_negated
-    return statement.resources_negated
+    listed = any(
+        text in ("*", resource)
+        or (doubt and not resource)
+        or _is_like(text, resource, statement.variables, doubt, keys)
+        for text in statement.resources
+    )
+    return listed is not statement.resources_negated
+
+
+def _is_like(text: str, resource: str, variables: bool, doubt: bool, keys: Keys) -> bool:
+    """True when a pattern of a Resource element is about the resource. In doubt are an ARN that is not complete, a
+    wildcard that crosses a colon from within a segment, and a variable that the reference does not allow."""
+    if text and resource.startswith(f"{text}:"):
+        return doubt
+    varied = variables and "${" in text
+    if not varied and not has_wildcard(text):
+        return False
+    pattern = variable_resource(text, doubt) if varied else read_pattern(text, wildcards=True, variables=False)
+    if pattern is None:
+        return doubt and read_pattern(text, wildcards=True, variables=True) is None
+    replaced = substitute(pattern, lambda key: _only(keys.get(key))) if varied else pattern
+    return replaced is not None and (replaced if doubt else by_segment(replaced)).fits(resource)
+
+
+def variable_resource(text: str, doubt: bool) -> Pattern | None:
+    """The pattern of a Resource element with policy variables, or None when nothing can be said of it: it is not
+    written by the rules, or, unless it counts in doubt, has a variable before the fifth colon, where none is allowed.
+    """
+    pattern = read_pattern(text, wildcards=True, variables=True)
+    if pattern is None or not (doubt or pattern.beginning.count(COLON) >= ARN_COLONS):
+        return None
+    return pattern
 
 
 def _only(values: tuple[str, ...] | None) -> str | None:
@@ -157,6 +184,8 @@ def _only(values: tuple[str, ...] | None) -> str | None:
 
 def principal_fits(statement: Statement, principal: str) -> bool:
     """True when the statement is about this principal."""
+    if not statement.principals:
+        return statement.allows and statement.principals_negated
     doubt = statement.allows is not statement.principals_negated
     named = any(_names(kind, name, principal, doubt) for kind, name in statement.principals)
     return named is not statement.principals_negated
@@ -167,11 +196,29 @@ def _names(kind: str, name: str, principal: str, doubt: bool) -> bool:
         return True
     if name in ("", "*"):
         return doubt
-    if kind != "AWS":
-        return name == principal or (doubt and has_wildcard(name))
+    if kind in ("AWS", WITHOUT_TYPE):
+        certain = kind == "AWS" and not has_wildcard(name)
+        return (certain or doubt) and _names_in_aws(name, principal)
     if has_wildcard(name):
-        return doubt and _is_like(name, principal)
-    return name == principal or _is_account(name, principal) or _is_session(name, principal)
+        return doubt and matches(name, principal)
+    return name == principal and (doubt or kind != "Service" or principal.endswith(_SERVICE_SUFFIXES))
+
+
+def _names_in_aws(name: str, principal: str) -> bool:
+    if not has_wildcard(name):
+        is_it = name == principal and (name.startswith("arn:") or name.isalnum()) and name != ANONYMOUS
+        return is_it or _is_account(name, principal) or _is_session(name, principal)
+    account = account_of(principal)
+    return account != "" and any(matches(name, text) for text in _names_of(principal, account))
+
+
+def _names_of(principal: str, account: str) -> Iterator[str]:
+    """The names that a principal of an account has: its own, its account's, and its role's."""
+    parts = principal.split(":", 5)
+    partition = parts[1] if len(parts) == 6 else "aws"
+    yield from (principal, account, f"arn:{partition}:iam::{account}:root")
+    if parts[-1].startswith("assumed-role/"):
+        yield f"arn:{partition}:iam::{account}:role/{parts[-1].split('/')[1]}"
 
 
 def account_of(principal: str) -> str:
@@ -207,11 +254,3 @@ def _is_session(name: str, principal: str) -> bool:
         and session_path[0] == "assumed-role"
         and role_path[-1:] == session_path[1:2]
     )
-
-
-def _is_like(name: str, principal: str) -> bool:
-    account = account_of(principal)
-    if not account:
-        return False
-    partition = principal.split(":")[1] if ":" in principal else "aws"
-    return any(matches(name, text) for text in (principal, account, f"arn:{partition}:iam::{account}:root"))

@@ -7,6 +7,7 @@ guide.
 from __future__ import annotations
 
 import operator as compare
+import re
 from base64 import b64decode
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -116,7 +117,7 @@ def read_operator(name: str) -> Operator | None:
     name = name.removeprefix(over.value)
     base = name.removesuffix("ifexists")
     found = _OPERATORS.get(base)
-    if found is None or (found.compared is Compared.PRESENCE and (base != name or over is not Over.PLAIN)):
+    if found is None or (found.compared is Compared.PRESENCE and base != name):
         return None
     return found._replace(over=over, if_exists=base != name)
 
@@ -126,7 +127,7 @@ def read_value(compared: Compared, text: str, variables: bool) -> Any:
     """A value of the policy as its operator reads it, or None when the operator cannot read it."""
     if compared is Compared.ARN:
         pattern = read_pattern(text, wildcards=True, variables=variables)
-        if pattern.variables:
+        if pattern is None or pattern.variables:
             return pattern
         return by_part(pattern) if has_six_parts(pattern) else None
     if compared.is_text:
@@ -159,7 +160,7 @@ def fits(operator: Operator, wanted: Any, value: Any) -> bool:
 
 def _number(text: str) -> float:
     number = float(text)
-    if not isfinite(number) or "_" in text:
+    if not isfinite(number) or not text.isascii() or "_" in text:
         raise ValueError(text)
     return number
 
@@ -169,8 +170,14 @@ def _date(text: str) -> float:
     try:
         return _number(text)
     except ValueError:
+        if _MOMENT.fullmatch(text) is None:
+            raise
         moment = datetime.fromisoformat(f"{text[:-1]}+00:00" if text[-1:] in ("Z", "z") else text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d))?", re.ASCII)
+"""The profile of ISO 8601 by the W3C, to which the IAM user guide refers."""
 
 
 def _bool(text: str) -> bool:
@@ -188,6 +195,8 @@ def _address(text: str) -> IPv4Address | IPv6Address:
 
 
 def _network(text: str) -> Network | None:
+    if "/" in text and not text.partition("/")[2].isdigit():
+        return None
     try:
         return ip_network(text, strict=False)
     except ValueError:

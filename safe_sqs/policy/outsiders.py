@@ -22,6 +22,7 @@ __all__ = [
     "ENDPOINT",
     "ENDPOINT_ACCOUNT",
     "ENDPOINT_ORGANISATION",
+    "FEDERATED_NAME",
     "NAME",
     "NAMES",
     "ORGANISATION",
@@ -116,21 +117,22 @@ _WORD = ascii_lowercase + digits + "-"
 
 ACCOUNT = Slice("account", "9876543210", 12, 12)
 NAME = Slice("name", _NAME)
+FEDERATED_NAME = Slice("federated user's name", ascii_letters + digits + "_+=,.@-")
 ROLE_ID = Slice("role id", ascii_uppercase + digits)
 SESSION = Slice("session", _NAME)
-ORGANISATION = Slice("organisation", ascii_lowercase + digits)
+ORGANISATION = Slice("organisation", ascii_lowercase + digits, 10, 32)
 UNIT = Slice("unit", _NAME)
 VPC = Slice("VPC", digits + ascii_lowercase)
 ENDPOINT = Slice("endpoint", digits + ascii_lowercase)
 ENDPOINT_ACCOUNT = Slice("endpoint's account", "9876543210", 12, 12)
-ENDPOINT_ORGANISATION = Slice("endpoint's organisation", ascii_lowercase + digits)
+ENDPOINT_ORGANISATION = Slice("endpoint's organisation", ascii_lowercase + digits, 10, 32)
 ENDPOINT_UNIT = Slice("endpoint's unit", _NAME)
 SERVICE = Slice("service", _WORD)
 SERVICE_NAME = Slice("service's name", _WORD + ".")
 SOURCE_REGION = (Slice("source's region", ascii_lowercase + "-"), Slice("number of source's region", digits[1:], 1, 1))
 SOURCE_REGION_OR_NONE = tuple(piece._replace(at_least=0) for piece in SOURCE_REGION)
 SOURCE_ACCOUNT = Slice("source's account", "9876543210", 12, 12)
-SOURCE_ORGANISATION = Slice("source's organisation", ascii_lowercase + digits)
+SOURCE_ORGANISATION = Slice("source's organisation", ascii_lowercase + digits, 10, 32)
 SOURCE_UNIT = Slice("source's unit", _NAME)
 BUCKET = Slice("bucket", ascii_lowercase + digits + "-.")
 TOPIC = Slice("topic", ascii_lowercase + ascii_uppercase + digits + "-_.")
@@ -150,7 +152,6 @@ _ALWAYS: Keys = {
     "aws:SecureTransport": OneOf(("false", "true")),
     "aws:RequestedRegion": OneOf((Given.REGION,)),
     "aws:ResourceAccount": OneOf((Given.OWNER,)),
-    "aws:ViaAWSService": OneOf(("false", "true")),
     "aws:CurrentTime": Open(optional=False, measured=True),
     "aws:EpochTime": Open(optional=False, measured=True),
 }
@@ -174,10 +175,12 @@ _ENDPOINT_ORG = (ENDPOINT_ORGANISATION, ENDPOINT_UNIT)
 _OWN_ENDPOINT: Keys = {
     "aws:SourceIp": _ABSENT,
     "aws:SourceVpc": Spelled(_ENDPOINT_OWNER, ("vpc-", VPC)),
-    "aws:SourceVpcArn": Spelled(_ENDPOINT_OWNER, _arn("ec2", Given.REGION, ":", ENDPOINT_ACCOUNT, ":vpc/vpc-", VPC)),
+    "aws:SourceVpcArn": Spelled(
+        _ENDPOINT_OWNER, _arn("ec2", Given.REGION, ":", ENDPOINT_ACCOUNT, ":vpc/vpc-", VPC), optional=True
+    ),
     "aws:SourceVpce": Spelled((ENDPOINT,), ("vpce-", ENDPOINT)),
     "aws:VpcSourceIp": Open(optional=False),
-    "aws:VpceAccount": Spelled(_ENDPOINT_OWNER, (ENDPOINT_ACCOUNT,)),
+    "aws:VpceAccount": Spelled(_ENDPOINT_OWNER, (ENDPOINT_ACCOUNT,), optional=True),
     "aws:VpceOrgID": Spelled(_ENDPOINT_ORG, ("o-", ENDPOINT_ORGANISATION), optional=True),
     "aws:VpceOrgPaths": Spelled(_ENDPOINT_ORG, ("o-", ENDPOINT_ORGANISATION, "/", ENDPOINT_UNIT), optional=True),
 }
@@ -218,6 +221,7 @@ _NOBODY: Keys = {
     **_NO_IDENTITY,
     "aws:PrincipalAccount": OneOf(("anonymous",)),
     "aws:PrincipalIsAWSService": _ABSENT,
+    "aws:ViaAWSService": _FALSE,
     "aws:PrincipalType": OneOf(("Anonymous",)),
     "aws:userid": OneOf(("anonymous",)),
 }
@@ -230,6 +234,7 @@ _SIGNED: Keys = {
     "aws:MultiFactorAuthPresent": OneOf(("false", "true"), optional=True),
     "aws:MultiFactorAuthAge": Open(measured=True),
     "aws:TokenIssueTime": Open(measured=True),
+    "aws:ViaAWSService": OneOf(("false", "true")),
     "aws:PrincipalOrgID": Spelled(_ORG, ("o-", ORGANISATION), optional=True),
     "aws:PrincipalOrgPaths": Spelled(_ORG, ("o-", ORGANISATION, "/", UNIT), optional=True),
     "aws:username": _ABSENT,
@@ -257,12 +262,14 @@ _ROOT: Keys = {
     "aws:userid": Spelled(_IAM, (ACCOUNT,)),
     "aws:PrincipalTag/": _ABSENT,
 }
-_FEDERATED_ARN = Spelled(_IAM, _arn("sts", ":", ACCOUNT, ":federated-user/", NAME))
+_FEDERATION = (ACCOUNT, FEDERATED_NAME)
+_FEDERATED_ARN = Spelled(_FEDERATION, _arn("sts", ":", ACCOUNT, ":federated-user/", FEDERATED_NAME))
 _FEDERATED: Keys = {
     **_SIGNED,
     "aws:PrincipalArn": _FEDERATED_ARN,
+    "aws:PrincipalAccount": Spelled(_FEDERATION, (ACCOUNT,)),
     "aws:PrincipalType": OneOf(("FederatedUser",)),
-    "aws:userid": Spelled(_IAM, (ACCOUNT, ":", NAME)),
+    "aws:userid": Spelled(_FEDERATION, (ACCOUNT, ":", FEDERATED_NAME)),
 }
 
 _SOURCE_ORG = (SOURCE_ORGANISATION, SOURCE_UNIT)
@@ -271,6 +278,7 @@ _SERVICE: Keys = {
     **_NO_IDENTITY,
     **_NO_ENDPOINT,
     "aws:PrincipalIsAWSService": _TRUE,
+    "aws:ViaAWSService": _FALSE,
     "aws:PrincipalType": _ABSENT,
     "aws:userid": _ABSENT,
     "aws:SourceIp": Address(optional=True),

@@ -5,14 +5,14 @@ certainty that there is no such request.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from safe_sqs.model import Role
 from safe_sqs.operations import OPERATIONS, ROLE_KINDS, Kind
 from safe_sqs.patterns import has_wildcard
 from safe_sqs.policy.document import Document, Statement, parse
-from safe_sqs.policy.evaluate import ACTIONS, Request, account_of
+from safe_sqs.policy.evaluate import ACTIONS, Request, account_of, principal_fits
 from safe_sqs.policy.outsiders import (
     ACCOUNT,
     BUCKET,
@@ -20,6 +20,7 @@ from safe_sqs.policy.outsiders import (
     ENDPOINT,
     ENDPOINT_ACCOUNT,
     ENDPOINT_ORGANISATION,
+    FEDERATED_NAME,
     NAME,
     ORGANISATION,
     ROLE_ID,
@@ -52,7 +53,8 @@ __all__ = [
 _STEPS = 8_000
 """What a question may cost. See `make bench-policy` for what that is in milliseconds."""
 
-_Taken = dict[str, frozenset[str]]
+_FOR_A_LIST = 4
+"""How many times as much a question may cost that asks about each of up to fifty principals."""
 
 
 class Answer(NamedTuple):
@@ -110,15 +112,15 @@ class Grant(NamedTuple):
 class Foreigner(NamedTuple):
     """An account other than the queue's own, or an AWS service, that a policy lets in.
 
-    `witness` is a request that shows it. `tied` says of a service whether it may act only for resources or accounts
-    that the policy names; if not, anyone can make it act (the confused deputy). It is None for an account, and where it
-    could not be told.
+    `witness` is a request that shows it, or None where it could not be told whether it is let in. `tied` says of a
+    service whether it may act only for resources or accounts that the policy names; if not, anyone can make it act (the
+    confused deputy). It is None for an account, and where it could not be told.
     """
 
     name: str
     is_service: bool
     statement: str | int
-    witness: Request
+    witness: Request | None
     tied: bool | None
 
     @property
@@ -203,7 +205,8 @@ def outside_vpc_access(
 ) -> Answer:
     """Is there a request from outside of the VPCs and VPC endpoints, by anyone at all, that no Deny stops?
 
-    With both lists empty, every VPC and endpoint that the policy names in full counts as inside. Raises PolicyError.
+    With both lists empty, every VPC and endpoint that the policy names in full counts as inside, and so does an
+    endpoint of an account or organisation that it names. Raises PolicyError.
     """
     statements = parse(document)
     vpcs, endpoints = frozenset(vpcs), frozenset(vpc_endpoints)
@@ -260,32 +263,46 @@ def grants(document: Document, *, queue_arn: str = "") -> tuple[Grant, ...]:
     not denied; where that cannot be told, it counts.
     """
     statements = parse(document)
-    budget = Budget(_STEPS)
-    search = Search(Asked(statements, queue_arn, {}, {}, blocks_are_taken=False), budget)
+    search = Search(Asked(statements, queue_arn, {}, {}, False), Budget(_FOR_A_LIST * _STEPS))
+    tells_people_apart = any(key.startswith(_KEYS_OF_PEOPLE) for key in keys_in(statements, queue_arn))
+    known: dict[object, list[str]] = {}
     found = []
     for kind, name in _principals_granted(statements):
-        actions: dict[str, None] = {}
-        wildcards: dict[str, None] = {}
-        named_in: list[str | int] = []
-        for allow in statements:
-            if not allow.allows or (kind, name) not in _grantees(allow):
-                continue
-            allowed = _allowed_actions(search, tuple(suspects_named(kind, name)), allow)
-            if allowed:
-                actions.update(dict.fromkeys(allowed))
-                wildcards.update(dict.fromkeys(_wildcards(allow)))
-                named_in.append(allow.name)
-        if actions:
-            ordered = tuple(f"sqs:{action}" for action in ACTIONS if action in actions)
-            found.append(Grant(name, account_of(name), ordered, _roles_of(ordered), tuple(wildcards), tuple(named_in)))
+        suspects = tuple(suspects_named(kind, name))
+        like_others = _what_is_about(statements, kind, name)
+        granted: dict[str, None] = {}
+        allows = [allow for allow in statements if allow.allows and (kind, name) in _grantees(allow)]
+        giving = []
+        for allow in allows:
+            who = (allow.position, name if tells_people_apart or kind != "AWS" else like_others)
+            if who not in known:
+                known[who] = _allowed_actions(search, suspects, allow)
+            if known[who]:
+                granted.update(dict.fromkeys(known[who]))
+                giving.append(allow)
+        if granted:
+            ordered = tuple(f"sqs:{action}" for action in ACTIONS if action in granted)
+            wildcards = tuple(dict.fromkeys(wildcard for allow in giving for wildcard in _wildcards(allow)))
+            names = tuple(allow.name for allow in giving)
+            found.append(Grant(name, account_of(name), ordered, _roles_of(ordered), wildcards, names))
     return tuple(found)
+
+
+_KEYS_OF_PEOPLE = ("aws:principal", "aws:user", "aws:source", "aws:token", "aws:multifactor", "aws:federated")
+
+
+def _what_is_about(statements: Iterable[Statement], kind: str, name: str) -> tuple[object, ...]:
+    """What of a policy is about a principal by its name. Principals alike in this are alike in all, if no condition
+    tells them apart."""
+    what = name.split(":", 5)[-1].partition("/")[0]
+    return (what, name == "*", *(principal_fits(statement, name) for statement in statements))
 
 
 def foreign_accounts(document: Document, *, queue_arn: str = "") -> tuple[Foreigner, ...]:
     """The accounts other than the queue's own, and the AWS services, that the policy names and lets in.
 
-    They may be named as principals or in conditions. An account that gets in by a statement through which anyone gets
-    in is not listed for that: see `public_access`, and the services that are not tied. Raises PolicyError.
+    They may be named as principals or in conditions. An account that gets in only because anyone does is not listed for
+    that: see `public_access`, and the services that are not tied. Raises PolicyError.
     """
     statements = parse(document)
     allows = [statement for statement in statements if statement.allows]
@@ -294,56 +311,78 @@ def foreign_accounts(document: Document, *, queue_arn: str = "") -> tuple[Foreig
     services = sorted({name for allow in allows for kind, name in allow.principals if kind == "Service"})
     if not accounts and not services:
         return ()
-    anyone = Search(Asked(statements, queue_arn, {}, {}, False), Budget(_STEPS))
+    anyone = Search(Asked(statements, queue_arn, {}, {}, False), Budget(_FOR_A_LIST * _STEPS))
     strangers = next(_for_strangers(statements, queue_arn, named))
-    foreigners = []
-    denied = " ".join(map(_text_of, (statement for statement in statements if not statement.allows)))
-    narrow = [allow for allow in allows if accounts and not _lets_strangers_in(strangers, allow)]
-    for account in accounts:
-        about = [allow for allow in narrow if account in denied or account in _text_of(allow)]
-        entry = _let_in(anyone, list(_of_account(account, about)), about)
-        if entry is not None:
-            foreigners.append(Foreigner(account, False, entry[0].name, entry[1], None))
+    foreigners = [
+        Foreigner(account, False, allow.name, request, None)
+        for account in accounts
+        for allow, request in _account_let_in(account, allows, statements, anyone, strangers)
+    ]
     for service in services:
-        suspects = list(suspects_named("Service", service))
-        entry = _let_in(anyone, suspects, allows)
-        if entry is not None:
-            stranger = _let_in(strangers, suspects, allows)
-            tied = None if stranger is None and strangers.undecided else stranger is None
-            allow, request = stranger or entry
-            foreigners.append(Foreigner(service, True, allow.name, request, tied))
+        suspects = tuple(suspects_named("Service", service))
+        by_name = [allow for allow in allows if ("Service", service) in allow.principals]
+        for allow, request in _let_in(anyone, suspects, by_name):
+            stranger = next(_let_in(strangers, suspects, by_name), None)
+            tied = None if stranger is not None and stranger[1] is None else stranger is None
+            told = stranger or (allow, request)
+            foreigners.append(Foreigner(service, True, told[0].name, told[1], tied))
     return tuple(foreigners)
+
+
+_LetIn = tuple[Statement, Request | None]
+
+
+def _let_in(search: Search, suspects: Sequence[Suspect], allows: Iterable[Statement]) -> Iterator[_LetIn]:
+    """The first Allow that lets one of the suspects in, with the request; without it where that could not be told."""
+    doubtful = None
+    for allow in allows:
+        found = search.witness(suspects, allow)
+        if found is not None:
+            yield allow, found[1]
+            return
+        if search.undecided:
+            doubtful = doubtful or allow
+    if doubtful is not None:
+        yield doubtful, None
+
+
+def _account_let_in(
+    account: str,
+    allows: Sequence[Statement],
+    statements: tuple[Statement, ...],
+    anyone: Search,
+    strangers: Search,
+) -> Iterator[_LetIn]:
+    """The Allow that lets an account in, as a principal, or by conditions that keep strangers out."""
+    by_name = [allow for allow in allows if any(account_of(name) == account for _, name in allow.principals)]
+    people = tuple(
+        suspect
+        for allow in by_name
+        for kind, name in allow.principals
+        if account_of(name) == account
+        for suspect in suspects_named(kind, name)
+    )
+    entry = next(_let_in(anyone, people, by_name), None)
+    if entry is None:
+        denied = any(account in _text_of(statement) for statement in statements if not statement.allows)
+        about = [allow for allow in allows if allow not in by_name and (denied or account in _text_of(allow))]
+        narrow = [allow for allow in about if not _lets_strangers_in(strangers, allow)]
+        entry = next(_let_in(anyone, tuple(_of_account(account, narrow)), narrow), None)
+    if entry is not None:
+        yield entry
+
+
+def _of_account(account: str, allows: Iterable[Statement]) -> Iterator[Suspect]:
+    """Principals of an account, and services that act for it."""
+    acting = ((SOURCE_ACCOUNT, account),)
+    for caller in CALLERS:
+        yield Suspect(caller, acting if caller.is_service else ((ACCOUNT, account),))
+    yield from (suspect._replace(pinned=acting) for suspect in _services_of(allows))
 
 
 def _text_of(statement: Statement) -> str:
     texts = [name for _, name in statement.principals]
     return " ".join([*texts, *(text for line in statement.conditions for text in line.values)])
-
-
-def _of_account(account: str, allows: Iterable[Statement]) -> Iterator[Suspect]:
-    """Principals of an account, and services that act for it; principals that are named by their ARNs come first."""
-    for allow in allows:
-        for kind, name in allow.principals:
-            if account_of(name) == account:
-                yield from suspects_named(kind, name)
-    for caller in CALLERS:
-        yield Suspect(caller, ((ACCOUNT, account),) if isinstance(caller.principal, Spelled) else _acting_for(account))
-    yield from (suspect._replace(pinned=_acting_for(account)) for suspect in _services_of(allows))
-
-
-def _acting_for(account: str) -> tuple[tuple[Slice, str], ...]:
-    return ((SOURCE_ACCOUNT, account),)
-
-
-def _let_in(
-    search: Search, suspects: Iterable[Suspect], allows: Iterable[Statement]
-) -> tuple[Statement, Request] | None:
-    suspects = tuple(suspects)
-    for allow in allows:
-        found = search.witness(suspects, allow)
-        if found is not None:
-            return allow, found[1]
-    return None
 
 
 def _services_of(allows: Iterable[Statement]) -> Iterator[Suspect]:
@@ -372,7 +411,7 @@ def _principals_granted(statements: Iterable[Statement]) -> list[tuple[str, str]
     return list(dict.fromkeys(entry for statement in statements if statement.allows for entry in _grantees(statement)))
 
 
-def _allowed_actions(search: Search, suspects: tuple[Suspect, ...], allow: Statement) -> list[str]:
+def _allowed_actions(search: Search, suspects: Sequence[Suspect], allow: Statement) -> list[str]:
     return [
         action
         for actions in search.alike(allow, ACTIONS)
@@ -432,8 +471,12 @@ def _signed(name: str) -> Iterator[Suspect]:
         elif what in (account, "root"):
             yield Suspect(caller, ((ACCOUNT, account),))
         elif any(isinstance(part, str) and f"{kind}/" in part for part in caller.principal.view):
-            pinned = ((ACCOUNT, account), (NAME, path.partition("/")[0] if session else path))
+            pinned = ((ACCOUNT, account), (_name_slice(kind), path.partition("/")[0] if session else path))
             yield Suspect(caller, pinned, name if session else "")
+
+
+def _name_slice(kind: str) -> Slice:
+    return FEDERATED_NAME if kind == "federated-user" else NAME
 
 
 class Names(NamedTuple):

@@ -21,6 +21,7 @@ from safe_sqs.policy.evaluate import (
     decide_of,
     principal_fits,
     resource_fits,
+    variable_resource,
 )
 from safe_sqs.policy.operators import operator_named
 from safe_sqs.policy.outsiders import NAMES, Absent, Caller, Domain, Given, OneOf, Spelled, domain_of
@@ -68,13 +69,13 @@ class Asked(NamedTuple):
 
 
 class Search:
-    """Looks for witnesses. `undecided` says that some way could not be followed to its end."""
+    """Looks for witnesses. `undecided` says of the last search that some way could not be followed to its end."""
 
     def __init__(self, asked: Asked, budget: Budget) -> None:
         self.undecided = False
         self._asked = asked
         self._budget = budget
-        self._keys = [*sorted(keys_in(asked.statements)), *_SHOWN]
+        self._keys = [*sorted(keys_in(asked.statements, asked.queue_arn)), *_SHOWN]
         parts = asked.queue_arn.split(":")
         partition, region, account = (parts[1], parts[3], parts[4]) if len(parts) == 6 else ("aws", "us-east-1", "")
         self._given = {Given.PARTITION: partition, Given.REGION: region, Given.OWNER: account}
@@ -90,6 +91,7 @@ class Search:
         self, suspects: Iterable[Suspect], allow: Statement | None, actions: Sequence[str] = ACTIONS
     ) -> tuple[Suspect, Request] | None:
         """The first request of one of the suspects that the Allow lets in (without an Allow: any) and no Deny stops."""
+        self.undecided = False
         alike = [f"sqs:{group[0]}" for group in self.alike(allow, actions)]
         try:
             for suspect, settler in self._distinct(suspects, allow):
@@ -115,7 +117,7 @@ class Search:
     def _distinct(self, suspects: Iterable[Suspect], allow: Statement | None) -> Iterator[tuple[Suspect, Settler]]:
         """The suspects between whom the policy makes a difference."""
         statements = self._denies if allow is None else (allow, *self._denies)
-        keys = keys_in(statements)
+        keys = keys_in(statements, self._asked.queue_arn)
         telling = [statement for statement in statements if statement.principals_negated or not _is_for_all(statement)]
         needed = [] if allow is None else [line.key for line in allow.conditions if holds(line, {}) is False]
         seen = set()
@@ -199,7 +201,7 @@ class _Attempt:
         """The request, confirmed by the evaluator."""
         demands: tuple[Literal, ...] = ()
         if self._allow is not None:
-            lines = [*self._allow.conditions, *_resource_lines(self._allow)]
+            lines = [*self._allow.conditions, *_resource_lines(self._allow, self._asked.queue_arn)]
             demands = tuple(Literal(line, True) for line in lines if not is_doubtful(line))
             if not self._is_about_the_queue(self._allow):
                 return None
@@ -209,7 +211,9 @@ class _Attempt:
         return self._request(demands)
 
     def _is_about_the_queue(self, statement: Statement) -> bool:
-        return bool(_resource_lines(statement)) or resource_fits(statement, self._asked.queue_arn, {})
+        return bool(_resource_lines(statement, self._asked.queue_arn)) or resource_fits(
+            statement, self._asked.queue_arn, {}
+        )
 
     def _request(self, literals: tuple[Literal, ...]) -> Request | None:
         self._budget.spend(10 + 4 * len(literals))
@@ -226,13 +230,13 @@ class _Attempt:
                 request = self._request((*literals, *more))
                 if request is not None:
                     return request
-            self.undecided = True
+            self.undecided = self.undecided or not self._settler.has_one_repair(broken)
             return None
         request = self._as_request(keys)
         deny = next((deny for deny in self._denies if self._applies(deny, request.principal, keys)), None)
         if deny is None:
             return self._confirmed(request)
-        for escape in _escapes(deny):
+        for escape in _escapes(deny, self._asked.queue_arn):
             found = self._request((*literals, escape))
             if found is not None:
                 return found
@@ -267,30 +271,41 @@ def _is_for_all(statement: Statement) -> bool:
     return ("AWS", "*") in statement.principals
 
 
-def keys_in(statements: Iterable[Statement]) -> set[str]:
+def keys_in(statements: Iterable[Statement], queue_arn: str = "") -> set[str]:
     """The condition keys that decide about statements, in lower case."""
     keys = set()
     for statement in statements:
-        for line in (*statement.conditions, *_resource_lines(statement), *_principal_lines(statement)):
+        for line in (*statement.conditions, *_resource_lines(statement, queue_arn), *_principal_lines(statement)):
             keys.add(line.key)
             keys.update(variable.key for variable in Literal(line, True).variables)
     return keys
 
 
-def _escapes(deny: Statement) -> Iterator[Literal]:
+def _escapes(deny: Statement, queue_arn: str) -> Iterator[Literal]:
     """The ways in which a Deny that applies to a caller may yet not apply: one of its lines does not hold."""
-    for line in (*deny.conditions, *_resource_lines(deny)):
+    for line in (*deny.conditions, *_resource_lines(deny, queue_arn)):
         yield Literal(line, False)
     if deny.principals_negated:
         for line in _principal_lines(deny):
             yield Literal(line, True)
 
 
-def _resource_lines(statement: Statement) -> list[Condition]:
-    """The Resource element as a line of conditions, where it holds policy variables."""
-    if not statement.variables or not any("${" in text for text in statement.resources):
+def _resource_lines(statement: Statement, queue_arn: str) -> list[Condition]:
+    """The Resource element as a line of conditions, where policy variables in it decide about the queue."""
+    plain = tuple(text for text in statement.resources if not _is_varied(statement, text))
+    varied = tuple(text for text in statement.resources if _is_varied(statement, text))
+    negated = statement.resources_negated
+    if plain and resource_fits(statement._replace(resources=plain), queue_arn, {}) is not negated:
         return []
-    return [Condition(_not_like if statement.resources_negated else _like, RESOURCE, statement.resources, True)]
+    doubt = statement.allows is not negated
+    readable = tuple(text for text in varied if variable_resource(text, doubt) is not None)
+    if not readable or (doubt and len(readable) < len(varied)):
+        return []
+    return [Condition(_not_like if negated else _like, RESOURCE, readable, variables=True)]
+
+
+def _is_varied(statement: Statement, text: str) -> bool:
+    return statement.variables and "${" in text
 
 
 def _wild_names(statement: Statement) -> list[str]:

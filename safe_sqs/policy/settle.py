@@ -6,6 +6,7 @@ ones, addresses, a spelling from slices, or anything at all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -370,12 +371,25 @@ class Settler:
             for text in line.values:
                 yield from self._ways_to_fit(line._replace(values=(text,)), values[0], keys)
 
+    def has_one_repair(self, broken: Literal) -> bool:
+        """True when only one value of a variable would do, so that nothing is left once that is tried."""
+        line = broken.line
+        if broken.wanted is line.operator.negated or line.key not in self._constants:
+            return False
+        patterns = [read_value(line.operator.compared, text, line.variables) for text in line.values]
+        return all(
+            [type(token) for token in pattern.tokens if not isinstance(token, str)] in ([], [Variable])
+            and all(variable.default is None for variable in pattern.variables)
+            for pattern in patterns
+        )
+
     def _ways_to_fit(self, line: Condition, value: str, keys: Keys) -> Iterator[tuple[Literal, ...]]:
         self._budget.spend(20)
         pattern = read_value(line.operator.compared, line.values[0], line.variables)
         missing = [variable.key for variable in pattern.variables if not keys.get(variable.key)]
-        for key, solved in _solved(pattern, value):
-            yield (_equal(line.key, value), _equal(key, solved))
+        solved = _solved(pattern, value)
+        if solved is not None:
+            yield (_equal(line.key, value), *solved)
         if missing:
             yield tuple(Literal(_line("Null", key, "false"), True) for key in missing)
         for fixed in wanted_by(line, keys):
@@ -403,17 +417,26 @@ def _loosened(pattern: Pattern) -> Pattern:
     return pattern._replace(tokens=loose)
 
 
-def _solved(pattern: Pattern, value: str) -> Iterator[tuple[str, str]]:
-    """What the one variable of a pattern has to be, so that the pattern is this value."""
-    places = [place for place, token in enumerate(pattern.tokens) if isinstance(token, Variable)]
-    if len(places) != 1:
-        return
-    before, after = pattern.tokens[: places[0]], pattern.tokens[places[0] + 1 :]
-    middle = value[len(before) : len(value) - len(after)]
-    if middle and (*before, *middle, *after) == tuple(value):
-        variable = pattern.tokens[places[0]]
-        assert isinstance(variable, Variable)
-        yield variable.key, middle
+def _solved(pattern: Pattern, value: str) -> tuple[Literal, ...] | None:
+    """What the variables of a pattern have to be, so that the value fits it, or None when that is not easily said."""
+    groups: dict[Variable, str] = {}
+    parts = []
+    for token in pattern.tokens:
+        if isinstance(token, Variable):
+            parts.append(f"(?P={groups[token]})" if token in groups else f"(?P<v{len(groups)}>.+?)")
+            groups.setdefault(token, f"v{len(groups)}")
+        elif isinstance(token, Wild):
+            parts.append("." if token is Wild.ONE else ".*")
+        else:
+            parts.append(re.escape(token))
+    if sum(not isinstance(token, str) for token in pattern.tokens) > _MOST_OPEN_PLACES:
+        return None
+    match = re.fullmatch("".join(parts), value, re.DOTALL)
+    return None if match is None else tuple(_equal(variable.key, match[group]) for variable, group in groups.items())
+
+
+_MOST_OPEN_PLACES = 3
+"""More variables and wildcards than that would make the matching slow."""
 
 
 def _as_text(pattern: Pattern) -> str:

@@ -11,7 +11,19 @@ from enum import Enum
 from itertools import takewhile
 from typing import NamedTuple
 
-__all__ = ["Pattern", "Token", "Variable", "Wild", "by_part", "has_six_parts", "read_pattern", "substitute"]
+__all__ = [
+    "ARN_COLONS",
+    "COLON",
+    "Pattern",
+    "Token",
+    "Variable",
+    "Wild",
+    "by_part",
+    "by_segment",
+    "has_six_parts",
+    "read_pattern",
+    "substitute",
+]
 
 
 class Wild(Enum):
@@ -33,9 +45,10 @@ class Variable(NamedTuple):
 Token = str | Wild | Variable
 """One character, one wildcard, or one variable."""
 
-_VARIABLE = re.compile(r"\$\{\s*([^{},]+?)\s*(?:,\s*'([^']*)'\s*)?\}")
+_VARIABLE = re.compile(r"\$\{\s*([^\s{},']+)\s*(?:,\s*'([^']*)'\s*)?\}")
 _WILD = {"*": Wild.RUN, "?": Wild.ONE}
 COLON = ":"
+ARN_COLONS = 5
 _SPECIAL = ("*", "?", "$")
 
 
@@ -55,34 +68,43 @@ class Pattern(NamedTuple):
     def fits(self, text: str) -> bool:
         """True when the whole text fits the pattern, which must not have variables any more. Letter case counts.
 
-        Takes time in proportion to the product of the two lengths at the worst. It only ever returns to the last star,
-        which is enough where stars stop at colons too: the colons of a part's border are matched before it.
+        It only ever returns to the last star that stops at colons, and from there to the last one that does not: an
+        earlier one could do no more.
         """
         if self.fixed is not None:
             return self.fixed == text
         tokens = self.tokens
-        at, position, star, resume = 0, 0, -1, 0
+        at = position = 0
+        run, run_from, part, part_from = -1, 0, -1, 0
         while position < len(text):
             token = tokens[at] if at < len(tokens) else None
             letter = text[position]
-            if token is Wild.RUN or token is Wild.RUN_OF_PART:
-                star, resume = at, position
+            if token is Wild.RUN:
+                run, run_from, part = at, position, -1
                 at += 1
-            elif token == letter or token is Wild.ONE or (token is Wild.ONE_OF_PART and letter != ":"):
+            elif token is Wild.RUN_OF_PART:
+                part, part_from = at, position
+                at += 1
+            elif token == letter or token is Wild.ONE or (token is Wild.ONE_OF_PART and letter != COLON):
                 at += 1
                 position += 1
-            elif star >= 0 and (tokens[star] is Wild.RUN or text[resume] != ":"):
-                at = star + 1
-                resume += 1
-                position = resume
+            elif part >= 0 and text[part_from] != COLON:
+                part_from += 1
+                at, position = part + 1, part_from
+            elif run >= 0:
+                run_from += 1
+                at, position, part = run + 1, run_from, -1
             else:
                 return False
         return all(token is Wild.RUN or token is Wild.RUN_OF_PART for token in tokens[at:])
 
 
-def read_pattern(text: str, *, wildcards: bool, variables: bool) -> Pattern:
-    """The pattern that a text of a policy is. Without `wildcards`, `*` and `?` stand for themselves; without
-    `variables` (before version 2012-10-17), so does `${...}`."""
+def read_pattern(text: str, *, wildcards: bool, variables: bool) -> Pattern | None:
+    """The pattern that a text of a policy is, or None when it has a variable that is not written by the rules.
+
+    Without `wildcards`, `*` and `?` stand for themselves; without `variables` (before version 2012-10-17), so does
+    `${...}`.
+    """
     if not (wildcards and ("*" in text or "?" in text)) and not (variables and "${" in text):
         return Pattern(tuple(text), text, text)
     tokens: list[Token] = []
@@ -94,6 +116,8 @@ def read_pattern(text: str, *, wildcards: bool, variables: bool) -> Pattern:
             tokens.append(name if name in _SPECIAL else Variable(name.lower(), match[2]))
             position = match.end()
             continue
+        if variables and text.startswith("${", position):
+            return None
         tokens.append(_WILD.get(text[position], text[position]) if wildcards else text[position])
         position += 1
     return _pattern(tokens)
@@ -123,18 +147,28 @@ def by_part(pattern: Pattern) -> Pattern:
     tokens: list[Token] = []
     for token in pattern.tokens:
         colons += token == COLON
-        if colons < 5 and token is Wild.RUN:
+        if colons < ARN_COLONS and token is Wild.RUN:
             tokens.append(Wild.RUN_OF_PART)
-        elif colons < 5 and token is Wild.ONE:
+        elif colons < ARN_COLONS and token is Wild.ONE:
             tokens.append(Wild.ONE_OF_PART)
         else:
             tokens.append(token)
     return pattern._replace(tokens=tuple(tokens))
 
 
+def by_segment(pattern: Pattern) -> Pattern:
+    """The pattern as the Resource element surely reads it: only a `*` that ends a segment runs across colons."""
+    following = (*pattern.tokens[1:], COLON)
+    tokens = (
+        Wild.RUN_OF_PART if token is Wild.RUN and after != COLON else Wild.ONE_OF_PART if token is Wild.ONE else token
+        for token, after in zip(pattern.tokens, following, strict=True)
+    )
+    return pattern._replace(tokens=tuple(tokens))
+
+
 def has_six_parts(pattern: Pattern) -> bool:
     """True when the pattern has the six parts of an ARN."""
-    return sum(token == COLON for token in pattern.tokens) >= 5
+    return sum(token == COLON for token in pattern.tokens) >= ARN_COLONS
 
 
 def _pattern(tokens: Iterable[Token]) -> Pattern:
