@@ -6,12 +6,15 @@ VERSIONS := 3.10 3.11 3.12 3.13 3.14
 SOURCES := setup.cfg pyproject.toml README.md $(shell find safe_sqs -type f -not -name '*.pyc')
 # What the oldest versions are tried with in `make test`; `make oldest` runs everything.
 SHORT := tests/test_smoke.py tests/test_transport.py tests/test_drop_in.py tests/test_lookups.py
+# The tools that `make bench-policy` compares with: each has benchmarks/peers/NAME.txt.
+PEERS := policyuniverse prowler checkov c7n
+PEERS_PYTHON ?= $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check oldest matrix bench docs clean
+.PHONY: help demo test check oldest matrix bench bench-policy oracle docs clean
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## guarded producers and consumers against an emulator over real TLS, and what is refused
 	$(BIN)/safe-sqs demo
@@ -44,12 +47,19 @@ suite: $(VENV)/.installed
 bench: $(VENV)/.installed ## what the guard costs, against raw boto3
 	$(BIN)/python benchmarks/overhead.py
 
+bench-policy: $(VENV)/.installed $(PEERS:%=.venv-peers/%/.installed) ## how the judge of policies and the known tools do, and what it costs
+	$(BIN)/python benchmarks/peers.py
+	$(BIN)/python benchmarks/policy_cost.py
+
+oracle: $(VENV)/.installed tests/oracle/node_modules/.installed ## policy decisions against those of iam-simulate (needs node and npm)
+	cd tests && $(abspath $(BIN))/python -m oracle.agree --pairs 20000
+
 docs: $(VENV)-docs/.installed ## the documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --quiet --strict
 	@echo "site/index.html"
 
 clean: ## remove what the other targets made
-	rm -rf .venv* build dist site *.egg-info .coverage*
+	rm -rf .venv* build dist site *.egg-info .coverage* tests/oracle/node_modules
 
 # The built wheel is what gets installed, so that the demo and the tests run what users get.
 dist/.built: $(SOURCES)
@@ -70,6 +80,18 @@ $(VENV)-oldest/.installed: dist/.built tests/oldest.txt
 	$(VENV)-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt \
 	  "safe_sqs[test] @ file://$$(ls $(CURDIR)/dist/*.whl)"
 	$(VENV)-oldest/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+	touch $@
+
+# They need different versions of the same libraries. One that cannot be installed here gets a row that says so.
+.venv-peers/%/.installed: benchmarks/peers/%.txt
+	@mkdir -p .venv-peers
+	@rm -f $@
+	@echo "installing $*, this once"
+	@{ $(PEERS_PYTHON) -m venv $(@D) && $(@D)/bin/python -m pip install --quiet --requirement $<; } > .venv-peers/$*.log 2>&1 \
+	  && touch $@ || echo "$* is not installed, see .venv-peers/$*.log"
+
+tests/oracle/node_modules/.installed: tests/oracle/package-lock.json
+	cd tests/oracle && npm ci --silent
 	touch $@
 
 $(VENV)-docs/.installed: setup.cfg

@@ -27,7 +27,7 @@ from botocore import xform_name
 from support import TEMPORARY
 
 import safe_sqs
-from safe_sqs import Config, ConfigError, Profile, sources
+from safe_sqs import Config, ConfigError, Profile, policy, sources
 from safe_sqs.model import Facts, Mode, Queue, Rule
 from safe_sqs.operations import OPERATIONS, kind_of
 from safe_sqs.rules import ALL_RULES, RULES_BY_NAME
@@ -575,6 +575,13 @@ def test_every_public_name_is_in_the_reference():
     text = (DOCS / "reference" / "api.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^::: safe_sqs\.(?:\w+\.)*(\w+)$", text, re.MULTILINE))
     assert set(safe_sqs.__all__) <= documented
+    of_policies = {name for name in policy.__all__ if not takes_statements(getattr(policy, name))}
+    assert {"decide", "public_access", "Answer"} <= of_policies <= documented
+
+
+def takes_statements(thing: Any) -> bool:
+    """True for the functions of the package that are for rules, which parse a policy only once."""
+    return inspect.isfunction(thing) and "statements" in inspect.signature(thing).parameters
 
 
 def test_every_name_in_the_reference_is_there():

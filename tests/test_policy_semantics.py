@@ -1334,6 +1334,8 @@ def test_condition_operators_ip_address__what_is_no_block_is_in_doubt(written):
             False,
         ),
         (f"arn:aws:sns:*:{OWN}:*", f"arn:aws:sns:us-east-1:{FOREIGN}:a:{OWN}:b", False),
+        ("arn:aws:sns:us-east-1:*:news", "arn:aws:sns:us-east-1:a:b:news", False),
+        ("arn:aws:sns:us-east-1:a?b:news", "arn:aws:sns:us-east-1:a:b:news", False),
         ("arn:aws:sns:*:*:*", "news", False),
         ("*:*:*:*:*:*", "arn:aws:sns:us-east-1:111122223333", False),
         ("*:*:*:*:*:*", ":::::", True),

@@ -205,10 +205,17 @@ class _Attempt:
             demands = tuple(Literal(line, True) for line in lines if not is_doubtful(line))
             if not self._is_about_the_queue(self._allow):
                 return None
-            principal = self._settler.somebody()
-            if not principal_fits(self._allow, principal):
+            if not self._is_named_plainly(self._allow):
                 demands += tuple(Literal(line, True) for line in _principal_lines(self._allow))
         return self._request(demands)
+
+    def _is_named_plainly(self, allow: Statement) -> bool:
+        """True when the caller is one of the principals, whatever the wildcards in the others stand for."""
+        wild = _wild_names(allow)
+        plain = tuple(entry for entry in allow.principals if entry[1] not in wild)
+        if allow.principals_negated or not wild:
+            return True
+        return bool(plain) and principal_fits(allow._replace(principals=plain), self._settler.somebody())
 
     def _is_about_the_queue(self, statement: Statement) -> bool:
         return bool(_resource_lines(statement, self._asked.queue_arn)) or resource_fits(
