@@ -12,7 +12,20 @@ from safe_sqs.policy.document import Condition
 from safe_sqs.policy.operators import Compared, Over, fits, read_request_value, read_value
 from safe_sqs.policy.texts import Pattern, by_part, has_six_parts, substitute
 
-__all__ = ["Keys", "holds", "is_doubtful", "wanted_by"]
+__all__ = ["MULTIVALUED", "Keys", "holds", "is_doubtful", "wanted_by"]
+
+MULTIVALUED = frozenset(
+    {
+        "aws:calledvia",
+        "aws:principalorgpaths",
+        "aws:principalservicenameslist",
+        "aws:resourceorgpaths",
+        "aws:sourceorgpaths",
+        "aws:tagkeys",
+        "aws:vpceorgpaths",
+    }
+)
+"""Keys with several values. They require a set operator: without one, a line that would hold is in doubt."""
 
 Keys = Mapping[str, tuple[str, ...]]
 """The condition keys of a request, in lower case, with their values."""
@@ -36,6 +49,8 @@ def holds(condition: Condition, keys: Keys) -> bool | None:
         return operator.over is Over.ALL
     if operator.compared is Compared.PRESENCE:
         return any((not values) is read_value(operator.compared, text, False) for text in condition.values)
+    if not values and operator.over is Over.ANY and operator.if_exists:
+        return None  # the reference says both of the two
     if not values:
         return operator.if_exists or operator.over is Over.ALL or (operator.negated and operator.over is Over.PLAIN)
     wanted = list(wanted_by(condition, keys))
@@ -43,9 +58,10 @@ def holds(condition: Condition, keys: Keys) -> bool | None:
         return None
     fitting = [_fits_any(condition, wanted, value) for value in values]
     if operator.over is Over.PLAIN:
-        return any(fitting) is not operator.negated
-    held = [fit is not operator.negated for fit in fitting]
-    return all(held) if operator.over is Over.ALL else any(held)
+        held = any(fitting) is not operator.negated
+        return None if held and condition.key in MULTIVALUED else held
+    each = [fit is not operator.negated for fit in fitting]
+    return all(each) if operator.over is Over.ALL else any(each)
 
 
 def wanted_by(condition: Condition, keys: Keys) -> Iterable[Any]:

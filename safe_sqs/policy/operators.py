@@ -10,7 +10,7 @@ import operator as compare
 import re
 from base64 import b64decode
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -166,18 +166,32 @@ def _number(text: str) -> float:
 
 
 def _date(text: str) -> float:
-    """Seconds since 1970. A date is written by ISO 8601, or as such a number of seconds."""
+    """Seconds since 1970. A date is written by the W3C's profile of ISO 8601, or as such a number of seconds."""
     try:
         return _number(text)
     except ValueError:
-        if _MOMENT.fullmatch(text) is None:
+        match = _MOMENT.fullmatch(text)
+        if match is None:
             raise
-        moment = datetime.fromisoformat(f"{text[:-1]}+00:00" if text[-1:] in ("Z", "z") else text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    moment = datetime(
+        int(year),
+        int(month),
+        int(day),
+        int(hour or 0),
+        int(minute or 0),
+        int(second or 0),
+        tzinfo=timezone.utc if zone in (None, "Z") else timezone(_offset(zone)),
+    )
+    return moment.timestamp() + float(fraction or 0)
 
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d))?", re.ASCII)
-"""The profile of ISO 8601 by the W3C, to which the IAM user guide refers."""
+_MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d:\d\d))?", re.ASCII)
+
+
+def _offset(zone: str) -> timedelta:
+    minutes = 60 * int(zone[1:3]) + int(zone[4:])
+    return timedelta(minutes=-minutes if zone[0] == "-" else minutes)
 
 
 def _bool(text: str) -> bool:

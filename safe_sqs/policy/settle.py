@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from safe_sqs.policy.addresses import PRIVATE, Network, an_address, fixed_blocks
-from safe_sqs.policy.conditions import Keys, holds, wanted_by
+from safe_sqs.policy.conditions import MULTIVALUED, Keys, holds, wanted_by
 from safe_sqs.policy.document import Condition, Statement
 from safe_sqs.policy.operators import Compared, Over, fits, operator_named, read_request_value, read_value
 from safe_sqs.policy.outsiders import ANYTHING, Absent, Address, Caller, Domain, Given, OneOf, Open, Spelled, domain_of
@@ -108,7 +108,9 @@ _Fit = tuple[Literal, bool]
 
 
 class Settler:
-    """Settles values in one scene, and remembers what it settled. `undecided` says that it once had to give up."""
+    """Settles values in one scene, and remembers what it settled. `undecided` says that it had to give up the last
+    time, and so cannot vouch for it that there are no such values.
+    """
 
     def __init__(self, scene: Scene, keys: Sequence[str], budget: Budget) -> None:
         self.undecided = False
@@ -117,7 +119,8 @@ class Settler:
         self._domains: dict[str, Domain] = {}
         self._groups: dict[Group, list[str]] = {}
         self._constants: dict[str, tuple[str, ...]] = {}
-        self._known: dict[tuple[Group, frozenset[Literal]], Keys | None] = {}
+        self._gave_up = False
+        self._known: dict[tuple[Group, frozenset[Literal]], tuple[Keys | None, bool]] = {}
         for key in keys:
             self._add(key)
         if isinstance(scene.caller.principal, Spelled):
@@ -147,13 +150,16 @@ class Settler:
             key = literal.line.key
             demanded[group_of(key, self._domains[key])].append(literal)
         self._budget.spend(len(demanded) + sum(map(len, demanded.values())))
+        self.undecided = False
         keys: dict[str, tuple[str, ...]] = {}
         for group, entries in demanded.items():
             place = (group, frozenset(entries))
             if place not in self._known:
                 self._budget.spend(5)
-                self._known[place] = self._settled(group, entries)
-            settled = self._known[place]
+                self._gave_up = False
+                self._known[place] = (self._settled(group, entries), self._gave_up)
+            settled, gave_up = self._known[place]
+            self.undecided = self.undecided or gave_up
             if settled is None:
                 return None
             keys.update(settled)
@@ -196,6 +202,8 @@ class Settler:
                 demands.append(Demand(view, tuple(map(_fixed, taken)), wanted=False))
             for literal in about:
                 compared = literal.line.operator.compared
+                if not _is_open_at_all(literal):
+                    continue
                 if compared.is_text:
                     demands += self._demands(view, literal, literal.wanted is not literal.line.operator.negated)
                 else:
@@ -208,7 +216,7 @@ class Settler:
             return None
         keys = {key: (read_view(view, spelling),) for key, view in views.items()}
         if not self._are_met(others, keys):
-            self.undecided = self.undecided or any(
+            self._gave_up = self._gave_up or any(
                 literal.line.operator.compared is not Compared.PRESENCE for literal in others
             )
             return None
@@ -284,7 +292,7 @@ class Settler:
                 continue
             if self._are_met(literals, {key: (candidate,)}):
                 return candidate
-        self.undecided = self.undecided or not any(map(_names_whole_texts, texts))
+        self._gave_up = self._gave_up or not any(map(_names_whole_texts, texts))
         return None
 
     def _taken_blocks(self, key: str) -> Iterator[Network]:
@@ -300,7 +308,7 @@ class Settler:
     def _open(self, key: str, literals: list[Literal]) -> Keys | None:
         somewhere: list[_Fit] = []
         everywhere: list[_Fit] = []
-        for literal in literals:
+        for literal in filter(_is_open_at_all, literals):
             over, negated = literal.line.operator.over, literal.line.operator.negated
             fit = literal.wanted is not negated
             there_is = fit if over is Over.PLAIN else literal.wanted is (over is Over.ANY)
@@ -331,7 +339,7 @@ class Settler:
             if all(self._fits(literal, candidate) is fit or self._is_linked(literal) for literal, fit in wanted):
                 return candidate
         kinds = {_KIND[literal.line.operator.compared] for literal, _ in wanted}
-        self.undecided = self.undecided or len(kinds) > 1
+        self._gave_up = self._gave_up or len(kinds) > 1
         return None
 
     def _word(self, texts: list[_Fit]) -> str | None:
@@ -455,6 +463,13 @@ def _blocks(line: Condition) -> list[Network]:
 def _fixed_blocks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     blocks = (read_value(Compared.ADDRESS, text, False) for text in texts)
     return tuple(fixed_blocks(block for block in blocks if block is not None))
+
+
+def _is_open_at_all(literal: Literal) -> bool:
+    """False when any value meets a literal: the line is in doubt at the best, and is not to hold."""
+    operator = literal.line.operator
+    is_plain = operator.over is Over.PLAIN and operator.compared is not Compared.PRESENCE
+    return literal.wanted or not is_plain or literal.line.key not in MULTIVALUED
 
 
 def _names_whole_texts(literal: Literal) -> bool:
