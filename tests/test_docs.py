@@ -607,10 +607,10 @@ def test_every_dependency_is_justified():
         match[0]
         for entries in lists
         for entry in entries.split("\n")
-        if (match := re.match(r"[a-z0-9-]+", entry.strip())) is not None
+        if (match := re.match(r"[A-Za-z0-9-]+", entry.strip())) is not None
     }
     assert len(names) > 10
-    assert names <= set(re.findall(r"[a-z0-9-]+", text))
+    assert names <= set(re.findall(r"[A-Za-z0-9-]+", text))
 
 
 # --- links -------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from safe_sqs.policy.evaluate import (
 )
 from safe_sqs.policy.operators import operator_named
 from safe_sqs.policy.outsiders import NAMES, Absent, Caller, Domain, Given, OneOf, Spelled, domain_of
-from safe_sqs.policy.settle import Literal, Scene, Settler
+from safe_sqs.policy.settle import Literal, Scene, Settler, cost_of
 from safe_sqs.policy.spelling import Budget, Slice, TooCostlyError
 
 __all__ = ["Asked", "Search", "Suspect", "keys_in"]
@@ -250,7 +250,7 @@ class _Attempt:
         return None
 
     def _applies(self, deny: Statement, principal: str, keys: Keys) -> bool:
-        self._budget.spend(1 + sum(len(line.values) for line in deny.conditions))
+        self._budget.spend(1 + sum(cost_of(line) for line in deny.conditions))
         return (
             principal_fits(deny, principal)
             and resource_fits(deny, self._asked.queue_arn, keys)

@@ -21,7 +21,7 @@ from safe_sqs.policy.outsiders import ANYTHING, Absent, Address, Caller, Domain,
 from safe_sqs.policy.spelling import Budget, Demand, Slice, View, read_view, spell, spell_plainly
 from safe_sqs.policy.texts import Pattern, Variable, Wild, by_part, has_six_parts, substitute
 
-__all__ = ["Literal", "Scene", "Settler", "group_of"]
+__all__ = ["Literal", "Scene", "Settler", "cost_of", "group_of"]
 
 Group = str | tuple[Slice, ...]
 _AT_FIRST = {"aws:currenttime": "2030-01-01T00:00:00Z", "aws:epochtime": "1893456000"}
@@ -96,6 +96,12 @@ class Scene(NamedTuple):
     def values(self, domain: OneOf) -> tuple[str, ...]:
         """The values of a domain, with what is given in place."""
         return tuple(self.given[value] if isinstance(value, Given) else value for value in domain.values)
+
+
+@lru_cache(maxsize=1024)
+def cost_of(line: Condition) -> int:
+    """The steps that it takes to see whether a line holds."""
+    return 1 + len(line.values) + sum(map(len, line.values)) // 64
 
 
 def group_of(key: str, domain: Domain) -> Group:
@@ -258,7 +264,7 @@ class Settler:
         return all(self._is_met(literal, keys) for literal in literals)
 
     def _is_met(self, literal: Literal, keys: Keys) -> bool:
-        self._budget.spend(1 + len(literal.line.values))
+        self._budget.spend(cost_of(literal.line))
         if keys and self._is_linked(literal):
             demands = self._demands((), literal, literal.wanted is not literal.line.operator.negated)
             return all(
@@ -350,7 +356,7 @@ class Settler:
         return None if spelling is None else spelling[piece]
 
     def _fits(self, literal: Literal, text: str) -> bool:
-        self._budget.spend(1 + len(literal.line.values))
+        self._budget.spend(cost_of(literal.line))
         operator = literal.line.operator
         value = read_request_value(operator.compared, text)
         return any(fits(operator, wanted, value) for wanted in wanted_by(literal.line, self._constants))
@@ -392,7 +398,7 @@ class Settler:
         )
 
     def _ways_to_fit(self, line: Condition, value: str, keys: Keys) -> Iterator[tuple[Literal, ...]]:
-        self._budget.spend(20)
+        self._budget.spend(20 + 4 * cost_of(line))
         pattern = read_value(line.operator.compared, line.values[0], line.variables)
         missing = [variable.key for variable in pattern.variables if not keys.get(variable.key)]
         solved = _solved(pattern, value)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from safe_sqs.policy.texts import COLON, Pattern, Wild
+from safe_sqs.policy.texts import COLON, Pattern, automaton
 
 __all__ = ["Budget", "Demand", "Slice", "TooCostlyError", "View", "read_view", "spell", "spell_plainly"]
 
@@ -177,62 +177,6 @@ def _reader(view: View) -> re.Pattern[str]:
     )
 
 
-class _Automaton:
-    """A pattern as an automaton. The set of its positions that are alive is kept as the bits of a number."""
-
-    def __init__(self, pattern: Pattern, without_case: bool) -> None:
-        self.without_case = without_case
-        self.accept = 1 << len(pattern.tokens)
-        self.letters: dict[str, int] = {}
-        self.any_letter = 0
-        self.but_colon = 0
-        self.run = 0
-        self.run_but_colon = 0
-        for position, token in enumerate(pattern.tokens):
-            bit = 1 << position
-            if token is Wild.ONE:
-                self.any_letter |= bit
-            elif token is Wild.ONE_OF_PART:
-                self.but_colon |= bit
-            elif token is Wild.RUN:
-                self.run |= bit
-            elif token is Wild.RUN_OF_PART:
-                self.run_but_colon |= bit
-            else:
-                assert isinstance(token, str)  # variables were replaced before
-                self.letters[token] = self.letters.get(token, 0) | bit
-        self.runs = self.run | self.run_but_colon
-        self.wild = self.runs | self.any_letter | self.but_colon
-        self.start = self._past_runs(1)
-
-    def _past_runs(self, alive: int) -> int:
-        while more := ((alive & self.runs) << 1) & ~alive:
-            alive |= more
-        return alive
-
-    def step(self, alive: int, letter: str) -> int:
-        """The positions that are alive after one more letter."""
-        if not alive:
-            return 0
-        eats = self.letters.get(letter.lower() if self.without_case else letter, 0) | self.any_letter
-        stays = self.run
-        if letter != COLON:
-            eats |= self.but_colon
-            stays |= self.run_but_colon
-        return self._past_runs(((alive & eats) << 1) | (alive & stays))
-
-    def next_letters(self, alive: int) -> Iterator[str]:
-        """The letters that the pattern names at these positions."""
-        for letter, bits in self.letters.items():
-            if alive & bits:
-                yield letter
-                if self.without_case:
-                    yield letter.upper()
-
-
-_automaton = lru_cache(maxsize=2048)(_Automaton)
-
-
 class _State(NamedTuple):
     """Where the walk is: in which slice, after how many letters of it, which of the taken texts it may yet become
     (by what is written so far, or None), and the positions of every run."""
@@ -259,7 +203,7 @@ class _Walk:
         self._demands = demands
         following = [(at, pattern) for at, demand in enumerate(demands) for pattern in demand.patterns]
         views = [demands[at].view for at, _ in following]
-        self._runs = [_automaton(pattern, demands[at].without_case) for at, pattern in following]
+        self._runs = [automaton(pattern, demands[at].without_case) for at, pattern in following]
         self._taken = [taken.get(piece.name, frozenset()) for piece in slices]
         self._budget = budget
         self._seen: set[_State] = set()

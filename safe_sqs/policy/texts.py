@@ -6,18 +6,21 @@ Sources: "Condition operators" (string and ARN operators) and "Variables and tag
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
+from functools import lru_cache
 from itertools import takewhile
 from typing import NamedTuple
 
 __all__ = [
     "ARN_COLONS",
     "COLON",
+    "Automaton",
     "Pattern",
     "Token",
     "Variable",
     "Wild",
+    "automaton",
     "by_part",
     "by_segment",
     "has_six_parts",
@@ -49,6 +52,7 @@ _VARIABLE = re.compile(r"\$\{\s*([^\s{},']+)\s*(?:,\s*'([^']*)'\s*)?\}")
 _WILD = {"*": Wild.RUN, "?": Wild.ONE}
 COLON = ":"
 ARN_COLONS = 5
+_LONG = 256
 _SPECIAL = ("*", "?", "$")
 
 
@@ -69,10 +73,13 @@ class Pattern(NamedTuple):
         """True when the whole text fits the pattern, which must not have variables any more. Letter case counts.
 
         It only ever returns to the last star that stops at colons, and from there to the last one that does not: an
-        earlier one could do no more.
+        earlier one could do no more. That takes time in proportion to the square of the text's length, so that a long
+        text is left to the automaton.
         """
         if self.fixed is not None:
             return self.fixed == text
+        if len(text) > _LONG:
+            return automaton(self, False).accepts(text)
         tokens = self.tokens
         at = position = 0
         run, run_from, part, part_from = -1, 0, -1, 0
@@ -97,6 +104,69 @@ class Pattern(NamedTuple):
             else:
                 return False
         return all(token is Wild.RUN or token is Wild.RUN_OF_PART for token in tokens[at:])
+
+
+class Automaton:
+    """A pattern as an automaton. The set of its positions that are alive is kept as the bits of a number."""
+
+    def __init__(self, pattern: Pattern, without_case: bool) -> None:
+        self.without_case = without_case
+        self.accept = 1 << len(pattern.tokens)
+        self.letters: dict[str, int] = {}
+        self.any_letter = 0
+        self.but_colon = 0
+        self.run = 0
+        self.run_but_colon = 0
+        for position, token in enumerate(pattern.tokens):
+            bit = 1 << position
+            if token is Wild.ONE:
+                self.any_letter |= bit
+            elif token is Wild.ONE_OF_PART:
+                self.but_colon |= bit
+            elif token is Wild.RUN:
+                self.run |= bit
+            elif token is Wild.RUN_OF_PART:
+                self.run_but_colon |= bit
+            else:
+                assert isinstance(token, str)  # variables were replaced before
+                self.letters[token] = self.letters.get(token, 0) | bit
+        self.runs = self.run | self.run_but_colon
+        self.wild = self.runs | self.any_letter | self.but_colon
+        self.start = self._past_runs(1)
+
+    def _past_runs(self, alive: int) -> int:
+        while more := ((alive & self.runs) << 1) & ~alive:
+            alive |= more
+        return alive
+
+    def step(self, alive: int, letter: str) -> int:
+        """The positions that are alive after one more letter."""
+        if not alive:
+            return 0
+        eats = self.letters.get(letter.lower() if self.without_case else letter, 0) | self.any_letter
+        stays = self.run
+        if letter != COLON:
+            eats |= self.but_colon
+            stays |= self.run_but_colon
+        return self._past_runs(((alive & eats) << 1) | (alive & stays))
+
+    def accepts(self, text: str) -> bool:
+        """True when the whole text fits the pattern."""
+        alive = self.start
+        for letter in text:
+            alive = self.step(alive, letter)
+        return bool(alive & self.accept)
+
+    def next_letters(self, alive: int) -> Iterator[str]:
+        """The letters that the pattern names at these positions."""
+        for letter, bits in self.letters.items():
+            if alive & bits:
+                yield letter
+                if self.without_case:
+                    yield letter.upper()
+
+
+automaton = lru_cache(maxsize=2048)(Automaton)
 
 
 def read_pattern(text: str, *, wildcards: bool, variables: bool) -> Pattern | None:
