@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 from safe_sqs.policy.operators import Operator, read_operator
@@ -90,7 +91,16 @@ def parse(document: Document) -> tuple[Statement, ...]:
     """
     if document is None or document == "":
         return ()
-    policy = _from_text(document) if isinstance(document, str) else document
+    return _parse_text(document) if isinstance(document, str) else _parse(document)
+
+
+@lru_cache(maxsize=64)
+def _parse_text(text: str) -> tuple[Statement, ...]:
+    """The rules ask one after the other about the same policy."""
+    return _parse(_from_text(text))
+
+
+def _parse(policy: object) -> tuple[Statement, ...]:
     if not isinstance(policy, Mapping):
         _fail("policy", "is not an object")
     _known(policy, _TOP_KEYS, "policy")

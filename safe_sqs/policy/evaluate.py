@@ -4,7 +4,8 @@ Sources: "Policy evaluation logic", "Principal", "NotPrincipal", "Action" and "R
 "Amazon SQS API permissions" in the Amazon SQS developer guide.
 
 Where the reference leaves open whether a statement applies, or AWS would refuse the policy (a wildcard inside a
-principal's XX
+principal's ARN, a value that its operator cannot read), the evaluator takes what lets more in: a doubtful Allow
+applies, a doubtful Deny does not.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = [
     "Request",
     "account_of",
     "action_fits",
+    "actions_of",
     "conditions_hold",
     "decide",
     "decide_of",
@@ -137,6 +139,19 @@ def _is_listed(action: str, patterns: tuple[str, ...], doubt: bool) -> bool:
     return any(
         matches(pattern, action) or (doubt and batch is not None and matches(pattern, batch)) for pattern in patterns
     )
+
+
+@lru_cache(maxsize=1024)
+def _actions_listed(patterns: tuple[str, ...], doubt: bool) -> frozenset[str]:
+    return frozenset(name for name in ACTIONS if _is_listed(f"sqs:{name}".lower(), patterns, doubt))
+
+
+def actions_of(statement: Statement) -> frozenset[str]:
+    """The names of the IAM actions of Amazon SQS that the statement is about."""
+    if not statement.actions:
+        return frozenset(ACTIONS if statement.allows and statement.actions_negated else ())
+    listed = _actions_listed(statement.actions, statement.allows is not statement.actions_negated)
+    return frozenset(ACTIONS) - listed if statement.actions_negated else listed
 
 
 def resource_fits(statement: Statement, resource: str, keys: Keys) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from safe_sqs.policy.document import Condition, Statement
 from safe_sqs.policy.evaluate import Request
 from safe_sqs.policy.operators import Over, operator_named
+from safe_sqs.policy.outsiders import name_of
 from safe_sqs.policy.questions import plaintext_of, public_statements
 
 __all__ = ["closes_plaintext", "closes_public"]
@@ -38,10 +39,10 @@ def _narrower(allow: Statement, witness: Request, queue_arn: str) -> Iterator[tu
         operator = line.operator
         if operator.if_exists:
             strict = line._replace(operator=operator._replace(if_exists=False))
-            yield f"take IfExists away from the operator for {line.key}", _with(allow, index, strict)
+            yield _instead(line, strict), _with(allow, index, strict)
         if operator.over is Over.ALL:
             strict = line._replace(operator=operator._replace(over=Over.ANY))
-            yield f"let the operator for {line.key} begin with ForAnyValue", _with(allow, index, strict)
+            yield _instead(line, strict), _with(allow, index, strict)
     account = queue_arn.split(":")[4] if queue_arn.count(":") == 5 else ""
     if not account:
         return
@@ -57,6 +58,10 @@ def _narrower(allow: Statement, witness: Request, queue_arn: str) -> Iterator[tu
         f'add the condition "StringEquals": {{"{key}": "{account}"}}, or one that names who may',
         allow._replace(conditions=(*allow.conditions, added)),
     )
+
+
+def _instead(line: Condition, strict: Condition) -> str:
+    return f"write {strict.operator} instead of {line.operator} for {name_of(line.key)}"
 
 
 def _with(statement: Statement, index: int, line: Condition) -> Statement:

@@ -57,49 +57,56 @@ class Over(Enum):
     """How an operator treats the several values that a request may have for a key."""
 
     PLAIN = ""
-    ALL = "forallvalues:"
-    ANY = "foranyvalue:"
+    ALL = "ForAllValues:"
+    ANY = "ForAnyValue:"
 
 
 class Operator(NamedTuple):
     """A condition operator. `negated` ones hold where no value fits, and where the request lacks the key."""
 
+    name: str
     compared: Compared
     negated: bool
     relation: Callable[[Any, Any], bool]
     over: Over = Over.PLAIN
     if_exists: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.over.value}{self.name}{_IF_EXISTS if self.if_exists else ''}"
 
-_OPERATORS = {
-    "stringequals": Operator(Compared.TEXT, False, compare.eq),
-    "stringnotequals": Operator(Compared.TEXT, True, compare.eq),
-    "stringequalsignorecase": Operator(Compared.TEXT_WITHOUT_CASE, False, compare.eq),
-    "stringnotequalsignorecase": Operator(Compared.TEXT_WITHOUT_CASE, True, compare.eq),
-    "stringlike": Operator(Compared.TEXT_LIKE, False, compare.eq),
-    "stringnotlike": Operator(Compared.TEXT_LIKE, True, compare.eq),
-    "arnequals": Operator(Compared.ARN, False, compare.eq),
-    "arnnotequals": Operator(Compared.ARN, True, compare.eq),
-    "arnlike": Operator(Compared.ARN, False, compare.eq),
-    "arnnotlike": Operator(Compared.ARN, True, compare.eq),
-    "numericequals": Operator(Compared.NUMBER, False, compare.eq),
-    "numericnotequals": Operator(Compared.NUMBER, True, compare.eq),
-    "numericlessthan": Operator(Compared.NUMBER, False, compare.lt),
-    "numericlessthanequals": Operator(Compared.NUMBER, False, compare.le),
-    "numericgreaterthan": Operator(Compared.NUMBER, False, compare.gt),
-    "numericgreaterthanequals": Operator(Compared.NUMBER, False, compare.ge),
-    "dateequals": Operator(Compared.DATE, False, compare.eq),
-    "datenotequals": Operator(Compared.DATE, True, compare.eq),
-    "datelessthan": Operator(Compared.DATE, False, compare.lt),
-    "datelessthanequals": Operator(Compared.DATE, False, compare.le),
-    "dategreaterthan": Operator(Compared.DATE, False, compare.gt),
-    "dategreaterthanequals": Operator(Compared.DATE, False, compare.ge),
-    "bool": Operator(Compared.BOOL, False, compare.eq),
-    "binaryequals": Operator(Compared.BINARY, False, compare.eq),
-    "ipaddress": Operator(Compared.ADDRESS, False, compare.eq),
-    "notipaddress": Operator(Compared.ADDRESS, True, compare.eq),
-    "null": Operator(Compared.PRESENCE, False, compare.eq),
-}
+
+_IF_EXISTS = "IfExists"
+
+_TABLE = (
+    Operator("StringEquals", Compared.TEXT, False, compare.eq),
+    Operator("StringNotEquals", Compared.TEXT, True, compare.eq),
+    Operator("StringEqualsIgnoreCase", Compared.TEXT_WITHOUT_CASE, False, compare.eq),
+    Operator("StringNotEqualsIgnoreCase", Compared.TEXT_WITHOUT_CASE, True, compare.eq),
+    Operator("StringLike", Compared.TEXT_LIKE, False, compare.eq),
+    Operator("StringNotLike", Compared.TEXT_LIKE, True, compare.eq),
+    Operator("ArnEquals", Compared.ARN, False, compare.eq),
+    Operator("ArnNotEquals", Compared.ARN, True, compare.eq),
+    Operator("ArnLike", Compared.ARN, False, compare.eq),
+    Operator("ArnNotLike", Compared.ARN, True, compare.eq),
+    Operator("NumericEquals", Compared.NUMBER, False, compare.eq),
+    Operator("NumericNotEquals", Compared.NUMBER, True, compare.eq),
+    Operator("NumericLessThan", Compared.NUMBER, False, compare.lt),
+    Operator("NumericLessThanEquals", Compared.NUMBER, False, compare.le),
+    Operator("NumericGreaterThan", Compared.NUMBER, False, compare.gt),
+    Operator("NumericGreaterThanEquals", Compared.NUMBER, False, compare.ge),
+    Operator("DateEquals", Compared.DATE, False, compare.eq),
+    Operator("DateNotEquals", Compared.DATE, True, compare.eq),
+    Operator("DateLessThan", Compared.DATE, False, compare.lt),
+    Operator("DateLessThanEquals", Compared.DATE, False, compare.le),
+    Operator("DateGreaterThan", Compared.DATE, False, compare.gt),
+    Operator("DateGreaterThanEquals", Compared.DATE, False, compare.ge),
+    Operator("Bool", Compared.BOOL, False, compare.eq),
+    Operator("BinaryEquals", Compared.BINARY, False, compare.eq),
+    Operator("IpAddress", Compared.ADDRESS, False, compare.eq),
+    Operator("NotIpAddress", Compared.ADDRESS, True, compare.eq),
+    Operator("Null", Compared.PRESENCE, False, compare.eq),
+)
+_OPERATORS = {operator.name.lower(): operator for operator in _TABLE}
 
 
 def operator_named(name: str) -> Operator:
@@ -113,9 +120,9 @@ def operator_named(name: str) -> Operator:
 def read_operator(name: str) -> Operator | None:
     """The operator of this name, in whatever letter case, or None when IAM has no such operator."""
     name = name.lower()
-    over = next((over for over in (Over.ALL, Over.ANY) if name.startswith(over.value)), Over.PLAIN)
-    name = name.removeprefix(over.value)
-    base = name.removesuffix("ifexists")
+    over = next((over for over in (Over.ALL, Over.ANY) if name.startswith(over.value.lower())), Over.PLAIN)
+    name = name.removeprefix(over.value.lower())
+    base = name.removesuffix(_IF_EXISTS.lower())
     found = _OPERATORS.get(base)
     if found is None or (found.compared is Compared.PRESENCE and base != name):
         return None

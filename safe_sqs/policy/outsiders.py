@@ -24,7 +24,6 @@ __all__ = [
     "ENDPOINT_ORGANISATION",
     "FEDERATED_NAME",
     "NAME",
-    "NAMES",
     "ORGANISATION",
     "ROLE_ID",
     "SERVICE",
@@ -42,6 +41,7 @@ __all__ = [
     "Open",
     "Spelled",
     "domain_of",
+    "name_of",
 ]
 
 
@@ -119,7 +119,7 @@ ACCOUNT = Slice("account", "9876543210", 12, 12)
 NAME = Slice("name", _NAME)
 FEDERATED_NAME = Slice("federated user's name", ascii_letters + digits + "_+=,.@-")
 ROLE_ID = Slice("role id", ascii_uppercase + digits)
-SESSION = Slice("session", _NAME)
+SESSION = Slice("session", ascii_letters + digits + "_+=,.@-")
 ORGANISATION = Slice("organisation", ascii_lowercase + digits, 10, 32)
 UNIT = Slice("unit", _NAME)
 VPC = Slice("VPC", digits + ascii_lowercase)
@@ -279,6 +279,7 @@ _SERVICE: Keys = {
     **_NO_ENDPOINT,
     "aws:PrincipalIsAWSService": _TRUE,
     "aws:ViaAWSService": _FALSE,
+    "aws:SecureTransport": OneOf(("true", "false")),
     "aws:PrincipalType": _ABSENT,
     "aws:userid": _ABSENT,
     "aws:SourceIp": Address(optional=True),
@@ -309,7 +310,7 @@ def _service(name: OneOf | Spelled, *source: str | Given | Slice) -> Keys:
 
 _IN_ACCOUNT = (*SOURCE_REGION, ":", SOURCE_ACCOUNT, ":")
 _ANYONE = "anyone on the internet, signed in to any AWS account"
-_THROUGH = "through a VPC endpoint of their own"
+_THROUGH = "through another VPC endpoint"
 
 CALLERS: tuple[Caller, ...] = (
     Caller(_ANYONE, _ROLE_ARN, {**_ROLE, **_INTERNET}),
@@ -365,8 +366,26 @@ CALLERS: tuple[Caller, ...] = (
 )
 
 
-NAMES: dict[str, str] = {key.lower(): key for caller in CALLERS for key in caller.keys}
-"""The names of condition keys as AWS writes them, by how they are in lower case."""
+_OTHER_NAMES = (
+    "aws:CalledVia",
+    "aws:CalledViaFirst",
+    "aws:CalledViaLast",
+    "aws:Referer",
+    "aws:RequestTag/",
+    "aws:ResourceOrgID",
+    "aws:ResourceOrgPaths",
+    "aws:ResourceTag/",
+    "aws:TagKeys",
+    "aws:UserAgent",
+)
+_NAMES = {key.lower(): key for key in (*_OTHER_NAMES, *(key for caller in CALLERS for key in caller.keys))}
+
+
+def name_of(key: str) -> str:
+    """The name of a condition key as AWS writes it, from how it is in lower case."""
+    family, slash, rest = key.partition("/")
+    return _NAMES.get(f"{family}{slash}", f"{family}{slash}") + rest
+
 
 _DOMAINS = {caller.words: {key.lower(): domain for key, domain in caller.keys.items()} for caller in CALLERS}
 _OPEN = Open()

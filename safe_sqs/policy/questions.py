@@ -173,7 +173,8 @@ def public_statements(
         found = next(filter(None, (search.witness(map(Suspect, CALLERS), allow) for search in searches)), None)
         if found is not None:
             suspect, request = found
-            told = f"{sentence(suspect.caller.words, request, statements)}: {allow.label}"
+            who = caller_in_words(suspect.caller.words, request, statements)
+            told = f"{who} may {request.action}: {allow.label}"
             yield allow, Answer(True, request, allow.name, told)
         elif any(search.undecided for search in searches):
             yield allow, Answer(None, None, allow.name, f"it could not be told whom {allow.label} lets in")
@@ -252,8 +253,11 @@ def _undenied(
         if found is not None:
             suspect, request = found
             who = suspect.caller.words if suspect == Suspect(suspect.caller) else request.principal
-            return Answer(True, request, None, f"{sentence(who, request, statements)}, and nothing denies it")
-    return Answer(None, told="it could not be told who is denied") if undecided else Answer(False, told=otherwise)
+            told = f"{request.action} by {caller_in_words(who, request, statements)} is denied by no statement"
+            return Answer(True, request, None, told)
+    if undecided:
+        return Answer(None, told=f"it could not be told whether {otherwise}")
+    return Answer(False, told=otherwise)
 
 
 def grants(document: Document, *, queue_arn: str = "") -> tuple[Grant, ...]:
@@ -535,8 +539,8 @@ _SERVICES_WITH_ROWS = frozenset({"s3", "sns", "events"})
 """Services of whose resources a row of its own says how they are named."""
 
 
-def sentence(who: str, request: Request, statements: Iterable[Statement]) -> str:
-    """A request in words, with the values of those condition keys about which the statements ask."""
+def caller_in_words(who: str, request: Request, statements: Iterable[Statement]) -> str:
+    """Who makes a request, and how, with the values of those condition keys about which the statements ask."""
     asked = keys_in(statements) - _TOLD_BY_OTHER_WORDS
     secure = request.keys.get("aws:SecureTransport", ("true",))
     told = [who, "over plain HTTP" if secure == ("false",) else "over HTTPS"]
@@ -547,7 +551,7 @@ def sentence(who: str, request: Request, statements: Iterable[Statement]) -> str
         for key, values in sorted(request.keys.items())
         if key.lower() in asked
     ]
-    return f"{', '.join(told)}, may {request.action}"
+    return f"{', '.join(told)},"
 
 
 _TOLD_BY_OTHER_WORDS = frozenset(

@@ -17,6 +17,7 @@ from safe_sqs.policy.evaluate import (
     Decision,
     Request,
     action_fits,
+    actions_of,
     conditions_hold,
     decide_of,
     principal_fits,
@@ -24,7 +25,7 @@ from safe_sqs.policy.evaluate import (
     variable_resource,
 )
 from safe_sqs.policy.operators import operator_named
-from safe_sqs.policy.outsiders import NAMES, Absent, Caller, Domain, Given, OneOf, Spelled, domain_of
+from safe_sqs.policy.outsiders import Absent, Caller, Domain, Given, OneOf, Spelled, domain_of, name_of
 from safe_sqs.policy.settle import Literal, Scene, Settler, cost_of
 from safe_sqs.policy.spelling import Budget, Slice, TooCostlyError
 
@@ -108,10 +109,11 @@ class Search:
     def alike(self, allow: Statement | None, actions: Sequence[str]) -> list[list[str]]:
         """The actions that the Allow is about, put together where the same Denies are about them."""
         groups: dict[tuple[bool, ...], list[str]] = {}
+        about = [actions_of(deny) for deny in self._denies]
+        allowed = frozenset(actions) if allow is None else actions_of(allow)
         for action in actions:
-            if allow is None or action_fits(allow, f"sqs:{action}"):
-                about = tuple(action_fits(deny, f"sqs:{action}") for deny in self._denies)
-                groups.setdefault(about, []).append(action)
+            if action in allowed:
+                groups.setdefault(tuple(action in names for names in about), []).append(action)
         return list(groups.values())
 
     def _distinct(self, suspects: Iterable[Suspect], allow: Statement | None) -> Iterator[tuple[Suspect, Settler]]:
@@ -259,7 +261,7 @@ class _Attempt:
 
     def _as_request(self, keys: Keys) -> Request:
         principal = self._settler.principal(keys)
-        named = {NAMES.get(key, key): values for key, values in keys.items() if key != RESOURCE and values}
+        named = {name_of(key): values for key, values in keys.items() if key != RESOURCE and values}
         return Request(principal, self._action, self._asked.queue_arn, named)
 
     def _confirmed(self, request: Request) -> Request | None:

@@ -278,36 +278,35 @@ class Settler:
     # --- addresses
 
     def _address(self, key: str, literals: list[Literal]) -> str | None:
-        inside: list[list[Network]] = []
-        outside = [*PRIVATE, *self._taken_blocks(key)]
+        inside: list[_Texts] = []
+        outside: list[_Texts] = []
         texts: list[Literal] = []
         for literal in literals:
+            self._budget.spend(2 * cost_of(literal.line))
             if literal.line.operator.compared is not Compared.ADDRESS:
                 texts.append(literal)
             elif literal.wanted is literal.line.operator.negated:
-                outside += _blocks(literal.line)
+                outside.append(literal.line.values)
             else:
-                inside.append(_blocks(literal.line))
-        self._budget.spend(2 * (sum(map(len, inside)) + len(outside)))
-        address = an_address(inside, outside)
+                inside.append(literal.line.values)
+        named = tuple(self._named_blocks(key))
+        address = _an_address(tuple(inside), tuple(outside), named)
         if address is None or self._are_met(texts, {key: (address,)}):
             return address
+        taken = [*PRIVATE, *(block for texts in named for block in _fixed_blocks(texts))]
         for candidate in _addresses_like(texts):
             read = read_request_value(Compared.ADDRESS, candidate)
-            if read is None or any(read in block for block in outside):
+            if read is None or any(read in block for block in taken):
                 continue
             if self._are_met(literals, {key: (candidate,)}):
                 return candidate
         self._gave_up = self._gave_up or not any(map(_names_whole_texts, texts))
         return None
 
-    def _taken_blocks(self, key: str) -> Iterator[Network]:
-        if not self._scene.blocks_are_taken:
-            return
-        for statement in self._scene.statements:
-            for line in statement.conditions:
-                if line.key == key:
-                    yield from _fixed_blocks(line.values)
+    def _named_blocks(self, key: str) -> Iterator[_Texts]:
+        if self._scene.blocks_are_taken:
+            for statement in self._scene.statements:
+                yield from (line.values for line in statement.conditions if line.key == key)
 
     # --- anything at all
 
@@ -465,10 +464,25 @@ def _blocks(line: Condition) -> list[Network]:
     return [read_value(Compared.ADDRESS, text, False) for text in line.values]
 
 
+_Texts = tuple[str, ...]
+
+
 @lru_cache(maxsize=512)
-def _fixed_blocks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+def _fixed_blocks(texts: _Texts) -> tuple[Network, ...]:
+    return tuple(fixed_blocks(_readable_blocks(texts)))
+
+
+def _readable_blocks(texts: _Texts) -> Iterator[Network]:
     blocks = (read_value(Compared.ADDRESS, text, False) for text in texts)
-    return tuple(fixed_blocks(block for block in blocks if block is not None))
+    yield from (block for block in blocks if block is not None)
+
+
+@lru_cache(maxsize=512)
+def _an_address(inside: tuple[_Texts, ...], outside: tuple[_Texts, ...], named: tuple[_Texts, ...]) -> str | None:
+    """An address of the internet, inside and outside of some blocks, and in none that is named and not too wide."""
+    blocks = [block for texts in outside for block in _readable_blocks(texts)]
+    taken = [block for texts in named for block in _fixed_blocks(texts)]
+    return an_address(map(_readable_blocks, inside), [*PRIVATE, *blocks, *taken])
 
 
 def _is_open_at_all(literal: Literal) -> bool:

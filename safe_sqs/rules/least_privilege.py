@@ -31,17 +31,23 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
     for foreigner in foreign_accounts(facts.policy, queue_arn=arn):
         if foreigner.is_service and not foreigner.tied:
             yield Problem(
-                found=f"the queue's policy lets {foreigner.name} in for whomever it acts: {foreigner.told}",
+                found=f"the queue's policy lets {foreigner.name} in for whomever it acts: {foreigner.told}"
+                if foreigner.tied is False
+                else f"it could not be told for whom {foreigner.name} may act: {foreigner.told}",
                 expected="a condition on aws:SourceArn or aws:SourceAccount where a service is the principal",
                 next_step=f'add the condition "StringEquals": {{"aws:SourceAccount": '
                 f'"{facts.queue.account or "ACCOUNT_ID"}"}} to that statement',
+                unverifiable=foreigner.tied is None,
                 identities=(f"{foreigner.name} for anyone",),
             )
         elif not foreigner.is_service and settings.trusted_accounts and foreigner.name not in settings.trusted_accounts:
             yield Problem(
-                found=f"the queue's policy lets in account {foreigner.name}, which is not trusted: {foreigner.told}",
+                found=f"the queue's policy lets in account {foreigner.name}, which is not trusted: {foreigner.told}"
+                if foreigner.witness
+                else f"it could not be told whether account {foreigner.name} is let in: {foreigner.told}",
                 expected=f"accounts that are trusted: {', '.join(settings.trusted_accounts)}",
                 next_step=f"remove that account, or add {foreigner.name} to trusted_accounts",
+                unverifiable=foreigner.witness is None,
                 identities=(f"account {foreigner.name}",),
             )
 

@@ -4,6 +4,7 @@ Amazon SQS", Amazon SQS security best practices: control which VPCs or endpoints
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
@@ -22,12 +23,25 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
         yield Problem(
             found=f"the queue can be used from outside the VPC: {answer}" if answer.found else str(answer),
             expected=f"a statement that denies everyone who does not come from {named}",
-            next_step='add {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "'
-            + (facts.queue.arn or "QUEUE_ARN")
-            + '", "Condition": {"StringNotEquals": {"aws:SourceVpce": "VPC_ENDPOINT_ID"}}} to the policy',
+            next_step=f"add {json.dumps(_deny(facts, settings))} to the policy; it keeps AWS services out as well",
             unverifiable=answer.found is None,
             identities=("outside the VPC",),
         )
+
+
+def _deny(facts: Facts, settings: Settings) -> dict[str, object]:
+    inside: dict[str, list[str]] = {}
+    if settings.vpcs:
+        inside["aws:SourceVpc"] = list(settings.vpcs)
+    if settings.vpc_endpoints or not settings.vpcs:
+        inside["aws:SourceVpce"] = list(settings.vpc_endpoints) or ["VPC_ENDPOINT_ID"]
+    return {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:*",
+        "Resource": facts.queue.arn or "QUEUE_ARN",
+        "Condition": {"StringNotEquals": inside},
+    }
 
 
 RULE = Rule(
