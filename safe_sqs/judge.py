@@ -77,7 +77,8 @@ def judge_change(before: Facts, after: Facts, config: Config, today: date) -> Ve
     for rule, problem in _problems(Subject.QUEUE, after, config):
         mode = config.mode(rule.name)
         exempt = config.exemption(rule.name, after.queue.arn, today)
-        if mode is not Mode.OFF and not exempt and (rule.name, _identities(problem)[0]) not in known:
+        is_new = any((rule.name, identity) not in known for identity in _identities(problem))
+        if is_new and mode is not Mode.OFF and not exempt:
             found = f"after the change, {problem.found}"
             finding = _finding(rule, problem._replace(found=found), mode)
             findings.append(_soften(finding, after.queue, config))

@@ -204,8 +204,8 @@ class Problem(NamedTuple):
     """What one rule has to say; the judge turns it into a finding.
 
     `unverifiable` says that the rule could not tell, which is not the same as having seen something bad. `identities`
-    tell whether a change brings a problem or only leaves it: the problem is there already when its first identity (or
-    `found`, where it has none) is one of those that the problems before the change have.
+    tell whether a change brings a problem or only leaves it: the problem was there before when the problems before the
+    change have all its identities (or `found`, where it has none).
     """
 
     found: str

@@ -43,6 +43,7 @@ __all__ = [
     "Grant",
     "foreign_accounts",
     "grants",
+    "identities_of",
     "outside_vpc_access",
     "plaintext_access",
     "plaintext_of",
@@ -71,6 +72,12 @@ class Answer(NamedTuple):
 
     def __str__(self) -> str:
         return self.told
+
+
+def identities_of(danger: str, answer: Answer) -> tuple[str, ...]:
+    """What tells a danger from others before and after a change. One that is seen is more than one in doubt."""
+    doubt = f"in doubt: {danger}"
+    return (danger, doubt) if answer.found else (doubt,)
 
 
 class Grant(NamedTuple):

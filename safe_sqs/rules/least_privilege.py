@@ -26,7 +26,7 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
                 expected="the actions of a producer, a consumer or an administrator, named one by one",
                 next_step="list the actions that the principal needs, and split administration from sending and "
                 "receiving",
-                identities=(f"{grant.principal}: {', '.join(grant.actions + grant.wildcards)}",),
+                identities=tuple(f"{grant.principal}: {what}" for what in (*grant.actions, *grant.wildcards)),
             )
     for foreigner in foreign_accounts(facts.policy, queue_arn=arn):
         if foreigner.is_service and not foreigner.tied:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
-from safe_sqs.policy import closes_public, parse, public_statements
+from safe_sqs.policy import closes_public, identities_of, parse, public_statements
 
 __all__ = ["RULE"]
 
@@ -25,7 +25,7 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
             expected="a policy that lets in nobody but the accounts, roles, users and sources that it names",
             next_step=mend,
             unverifiable=answer.found is None,
-            identities=(allow.identity,),
+            identities=identities_of(allow.identity, answer),
         )
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 
 from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
-from safe_sqs.policy import outside_vpc_access
+from safe_sqs.policy import identities_of, outside_vpc_access
 
 __all__ = ["RULE"]
 
@@ -25,7 +25,7 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
             expected=f"a statement that denies everyone who does not come from {named}",
             next_step=f"add {json.dumps(_deny(facts, settings))} to the policy; it keeps AWS services out as well",
             unverifiable=answer.found is None,
-            identities=("outside the VPC",),
+            identities=identities_of("outside the VPC", answer),
         )
 
 
