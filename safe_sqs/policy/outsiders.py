@@ -37,6 +37,7 @@ __all__ = [
     "Caller",
     "Domain",
     "Given",
+    "Measured",
     "OneOf",
     "Open",
     "Spelled",
@@ -80,13 +81,19 @@ class Address(NamedTuple):
 
 
 class Open(NamedTuple):
-    """Any value at all, or several. `measured` ones are numbers or moments."""
+    """Any value at all, or several."""
 
     optional: bool = True
-    measured: bool = False
 
 
-Domain = Absent | OneOf | Spelled | Address | Open
+class Measured(NamedTuple):
+    """A number, or a moment as ISO 8601 writes it."""
+
+    is_moment: bool
+    optional: bool = True
+
+
+Domain = Absent | OneOf | Spelled | Address | Measured | Open
 Keys = Mapping[str, Domain]
 
 
@@ -152,8 +159,8 @@ _ALWAYS: Keys = {
     "aws:SecureTransport": OneOf(("false", "true")),
     "aws:RequestedRegion": OneOf((Given.REGION,)),
     "aws:ResourceAccount": OneOf((Given.OWNER,)),
-    "aws:CurrentTime": Open(optional=False, measured=True),
-    "aws:EpochTime": Open(optional=False, measured=True),
+    "aws:CurrentTime": Measured(is_moment=True, optional=False),
+    "aws:EpochTime": Measured(is_moment=False, optional=False),
 }
 
 _NO_ENDPOINT: Keys = dict.fromkeys(
@@ -232,8 +239,8 @@ _SIGNED: Keys = {
     "aws:PrincipalAccount": Spelled(_IAM, (ACCOUNT,)),
     "aws:PrincipalIsAWSService": _FALSE,
     "aws:MultiFactorAuthPresent": OneOf(("false", "true"), optional=True),
-    "aws:MultiFactorAuthAge": Open(measured=True),
-    "aws:TokenIssueTime": Open(measured=True),
+    "aws:MultiFactorAuthAge": Measured(is_moment=False),
+    "aws:TokenIssueTime": Measured(is_moment=True),
     "aws:ViaAWSService": OneOf(("false", "true")),
     "aws:PrincipalOrgID": Spelled(_ORG, ("o-", ORGANISATION), optional=True),
     "aws:PrincipalOrgPaths": Spelled(_ORG, ("o-", ORGANISATION, "/", UNIT), optional=True),

@@ -34,7 +34,7 @@ from safe_sqs.policy.outsiders import (
     OneOf,
     Spelled,
 )
-from safe_sqs.policy.search import Asked, Search, Suspect, keys_in
+from safe_sqs.policy.search import SERVICE_KEYS, Asked, Search, Suspect, keys_in
 from safe_sqs.policy.spelling import Budget, Slice
 
 __all__ = [
@@ -136,11 +136,15 @@ class Foreigner(NamedTuple):
         return _labels((self.statement,))
 
 
-def _services_named(deny: Statement) -> Iterator[str]:
-    yield from (name for kind, name in deny.principals if kind == "Service")
-    for line in deny.conditions:
-        if line.key.startswith("aws:principalservicename"):
-            yield from _SERVICE.findall(" ".join(line.values))
+def _services_named(statement: Statement) -> Iterator[str]:
+    yield from (name for kind, name in statement.principals if kind == "Service" and not has_wildcard(name))
+    yield from _services_in_conditions(statement)
+
+
+def _services_in_conditions(statement: Statement) -> Iterator[str]:
+    for line in statement.conditions:
+        if line.key.startswith(SERVICE_KEYS):
+            yield from _SERVICE.findall(" ".join(line.values).lower())
 
 
 def _is_whole_account(principal: str) -> bool:
@@ -246,6 +250,7 @@ def _undenied(
     taken = {
         **taken,
         ACCOUNT.name: frozenset(account_of(name) for name in arns if _is_whole_account(name)),
+        SERVICE.name: _SERVICES_WITH_ROWS,
         SERVICE_NAME.name: frozenset(map(_service_name, services)) | _SERVICES_WITH_ROWS,
         "aws:principalarn": frozenset(name for name in arns if name.startswith("arn:")),
     }
@@ -253,7 +258,7 @@ def _undenied(
     budget = Budget(_STEPS)
     undecided = False
     for about in _about_the_queue(statements):
-        asked = Asked(statements, queue_arn, taken, {**about, **settled}, False, frozenset(services))
+        asked = Asked(statements, queue_arn, taken, {**about, **settled}, blocks_are_taken=False)
         search = Search(asked, budget)
         found = search.witness(suspects, None)
         undecided = undecided or search.undecided
@@ -319,7 +324,7 @@ def foreign_accounts(document: Document, *, queue_arn: str = "") -> tuple[Foreig
     allows = [statement for statement in statements if statement.allows]
     named = names_in(statements, queue_arn, ())
     accounts = sorted(named.taken[ACCOUNT.name] - {_account_of_queue(queue_arn)})
-    services = sorted({name for allow in allows for kind, name in allow.principals if kind == "Service"})
+    services = sorted({name for allow in allows for name in _services_named(allow)})
     if not accounts and not services:
         return ()
     anyone = Search(Asked(statements, queue_arn, {}, {}, False), Budget(_FOR_A_LIST * _STEPS))
@@ -331,7 +336,7 @@ def foreign_accounts(document: Document, *, queue_arn: str = "") -> tuple[Foreig
     ]
     for service in services:
         suspects = tuple(suspects_named("Service", service))
-        by_name = [allow for allow in allows if ("Service", service) in allow.principals]
+        by_name = [allow for allow in allows if service in _services_named(allow)]
         for allow, request in _let_in(anyone, suspects, by_name):
             stranger = next(_let_in(strangers, suspects, by_name), None)
             tied = None if stranger is not None and stranger[1] is None else stranger is None
@@ -397,7 +402,7 @@ def _text_of(statement: Statement) -> str:
 
 
 def _services_of(allows: Iterable[Statement]) -> Iterator[Suspect]:
-    for service in sorted({name for allow in allows for kind, name in allow.principals if kind == "Service"}):
+    for service in sorted({name for allow in allows for name in _services_named(allow)}):
         yield from suspects_named("Service", service)
 
 
@@ -507,7 +512,7 @@ def names_in(statements: Iterable[Statement], queue_arn: str, trusted_accounts: 
     accounts = frozenset(_ACCOUNT.findall(everything)) | {_account_of_queue(queue_arn), *trusted_accounts}
     in_lower_case = everything.lower()
     organisations = frozenset(_ORGANISATION.findall(in_lower_case)) | {_OWN_ORGANISATION.removeprefix("o-")}
-    services = frozenset(_SERVICE.findall(in_lower_case))
+    services = frozenset(name for statement in statements for name in _services_in_conditions(statement))
     taken = {
         **dict.fromkeys((ACCOUNT.name, SOURCE_ACCOUNT.name, ENDPOINT_ACCOUNT.name), accounts),
         **dict.fromkeys((ORGANISATION.name, SOURCE_ORGANISATION.name, ENDPOINT_ORGANISATION.name), organisations),

@@ -29,13 +29,13 @@ from safe_sqs.policy.outsiders import Absent, Caller, Domain, Given, OneOf, Spel
 from safe_sqs.policy.settle import Literal, Scene, Settler, cost_of
 from safe_sqs.policy.spelling import Budget, Slice, TooCostlyError
 
-__all__ = ["Asked", "Search", "Suspect", "keys_in"]
+__all__ = ["SERVICE_KEYS", "Asked", "Search", "Suspect", "keys_in"]
 
 _SHOWN = ("aws:sourceip", "aws:securetransport")
 """Keys that every witness shows, whether the policy asks for them or not."""
 
-_OTHER_SERVICE = "another-service.amazonaws.com"
-"""The name of a service that no policy names."""
+SERVICE_KEYS = "aws:principalservicename"
+"""How the condition keys begin that show the name of a service."""
 
 RESOURCE = "\0resource"
 """Stands for the resource of a request where a policy variable is in a Resource element. No condition key is so."""
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
 
     `taken` has the texts that no caller of the question may choose, by the names of slices; `settled` the keys that the
     question itself settles; `blocks_are_taken` says that named address blocks are no outsider's, and
-    `services_are_taken` which services are none.
+    `services_are_taken` which services are none's.
     """
 
     statements: tuple[Statement, ...]
@@ -122,13 +122,16 @@ class Search:
         keys = keys_in(statements, self._asked.queue_arn)
         telling = [statement for statement in statements if statement.principals_negated or not _is_for_all(statement)]
         needed = [] if allow is None else [line.key for line in allow.conditions if holds(line, {}) is False]
+        tells_services_apart = any(key.startswith(SERVICE_KEYS) for key in keys)
         seen = set()
         for suspect in suspects:
+            if suspect.caller.service in self._asked.services_are_taken and not suspect.principal:
+                continue
             if any(isinstance(self._asked.domain(suspect.caller, key), Absent) for key in needed):
                 continue
             domains = tuple(self._asked.domain(suspect.caller, key) for key in keys)
             pinned = suspect.pinned if any(isinstance(domain, Spelled) for domain in domains) else ()
-            service = suspect.principal if suspect.caller.is_service else ""
+            service = suspect.principal or suspect.caller.service if tells_services_apart else ""
             difference: tuple[object, ...] = (domains, pinned, service)
             if difference in seen and not telling:
                 continue
@@ -156,8 +159,7 @@ class Search:
     def _scene(self, suspect: Suspect) -> Scene:
         given, settled, principal = self._given, self._settled, suspect.caller.principal
         if suspect.caller.is_service:
-            service = suspect.principal or self._service_of(suspect.caller)
-            given = {**given, Given.SERVICE: service}
+            given = {**given, Given.SERVICE: suspect.principal or suspect.caller.service}
         if suspect.caller.is_service and suspect.principal:
             name = OneOf((suspect.principal,))
             settled = {**settled, "aws:principalservicename": name, "aws:principalservicenameslist": name}
@@ -171,9 +173,6 @@ class Search:
             blocks_are_taken=self._asked.blocks_are_taken,
             principal=suspect.principal or ("" if isinstance(principal, Spelled) else _text(principal, given)),
         )
-
-    def _service_of(self, caller: Caller) -> str:
-        return _OTHER_SERVICE if caller.service in self._asked.services_are_taken else caller.service
 
 
 class _Attempt:

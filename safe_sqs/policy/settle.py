@@ -17,14 +17,25 @@ from safe_sqs.policy.addresses import PRIVATE, Network, an_address, fixed_blocks
 from safe_sqs.policy.conditions import MULTIVALUED, Keys, holds, wanted_by
 from safe_sqs.policy.document import Condition, Statement
 from safe_sqs.policy.operators import Compared, Over, fits, operator_named, read_request_value, read_value
-from safe_sqs.policy.outsiders import ANYTHING, Absent, Address, Caller, Domain, Given, OneOf, Open, Spelled, domain_of
+from safe_sqs.policy.outsiders import (
+    ANYTHING,
+    Absent,
+    Address,
+    Caller,
+    Domain,
+    Given,
+    Measured,
+    OneOf,
+    Open,
+    Spelled,
+    domain_of,
+)
 from safe_sqs.policy.spelling import Budget, Demand, Slice, View, read_view, spell, spell_plainly
 from safe_sqs.policy.texts import Pattern, Variable, Wild, by_part, has_six_parts, substitute
 
 __all__ = ["Literal", "Scene", "Settler", "cost_of", "group_of"]
 
 Group = str | tuple[Slice, ...]
-_AT_FIRST = {"aws:currenttime": "2030-01-01T00:00:00Z", "aws:epochtime": "1893456000"}
 _SINGLE_VALUED = (
     "aws:currenttime",
     "aws:epochtime",
@@ -177,18 +188,32 @@ class Settler:
         domain = self._domains[group]
         if isinstance(domain, Absent) or (getattr(domain, "optional", False) and self._are_met(literals, {})):
             return {} if self._are_met(literals, {}) else None
-        literals_present = [literal for literal in literals if literal.line.operator.compared is not Compared.PRESENCE]
-        if not self._are_met(set(literals) - set(literals_present), {group: ("x",)}):
+        values = self._present(group, domain, literals)
+        if values is None and isinstance(domain, Open) and self._are_met(literals, {group: ("",)}):
+            values = ("",)
+        return None if values is None else {group: values}
+
+    def _present(self, key: str, domain: Domain, literals: list[Literal]) -> tuple[str, ...] | None:
+        """Values of a key that has some, or None."""
+        about_presence = [literal for literal in literals if literal.line.operator.compared is Compared.PRESENCE]
+        if not self._are_met(about_presence, {key: ("x",)}):
             return None
+        others = [literal for literal in literals if literal.line.operator.compared is not Compared.PRESENCE]
         if isinstance(domain, OneOf):
-            values = self._scene.values(domain)
-            fitting = (value for value in values if self._are_met(literals, {group: (value,)}))
-            value = next(fitting, None)
+            candidates: Iterable[str] = self._scene.values(domain)
+        elif isinstance(domain, Measured):
+            candidates = _measures(domain, others)
         elif isinstance(domain, Address):
-            value = self._address(group, literals_present)
+            address = self._address(key, others)
+            return None if address is None else (address,)
         else:
-            return self._open(group, literals_present)
-        return None if value is None else {group: (value,)}
+            return self._open(key, others)
+        for value in candidates:
+            if self._are_met(others, {key: (value,)}):
+                return (value,)
+        is_told = isinstance(domain, OneOf) or not any(literal.line.operator.compared.is_text for literal in others)
+        self._gave_up = self._gave_up or not is_told
+        return None
 
     # --- spelled from slices
 
@@ -310,7 +335,7 @@ class Settler:
 
     # --- anything at all
 
-    def _open(self, key: str, literals: list[Literal]) -> Keys | None:
+    def _open(self, key: str, literals: list[Literal]) -> tuple[str, ...] | None:
         somewhere: list[_Fit] = []
         everywhere: list[_Fit] = []
         for literal in filter(_is_open_at_all, literals):
@@ -318,30 +343,26 @@ class Settler:
             fit = literal.wanted is not negated
             there_is = fit if over is Over.PLAIN else literal.wanted is (over is Over.ANY)
             (somewhere if there_is else everywhere).append((literal, fit))
-        value = self._value(key, [*everywhere, *somewhere])
+        value = self._value([*everywhere, *somewhere])
         if value is not None:
-            return {key: (value,)}
-        one_only = key.startswith(_SINGLE_VALUED) or all(
-            literal.line.operator.over is Over.PLAIN for literal in literals
-        )
+            return (value,)
+        plain_only = all(literal.line.operator.over is Over.PLAIN for literal in literals)
+        one_only = key.startswith(_SINGLE_VALUED) or (plain_only and key not in MULTIVALUED)
         if one_only or len(somewhere) < 2:  # one value cannot do what two can
             return None
-        values = [self._value(key, [*everywhere, fit]) for fit in somewhere]
+        values = [self._value([*everywhere, fit]) for fit in somewhere]
         found = [value for value in values if value is not None]
-        return {key: tuple(dict.fromkeys(found))} if len(found) == len(values) else None
+        return tuple(dict.fromkeys(found)) if len(found) == len(values) else None
 
-    def _value(self, key: str, wanted: list[_Fit]) -> str | None:
+    def _value(self, wanted: list[_Fit]) -> str | None:
         """A value that fits some lines and does not fit others, or None."""
         if not wanted:
-            return _AT_FIRST.get(key, "x")
-        texts = [(literal, fit) for literal, fit in wanted if literal.line.operator.compared.is_text]
-        domain = self._domains[key]
-        words = [] if isinstance(domain, Open) and domain.measured else [self._word(texts)]
-        if None in words:
+            return "x"
+        word = self._word([(literal, fit) for literal, fit in wanted if literal.line.operator.compared.is_text])
+        if word is None:
             return None
-        candidates = [*filter(None, words), *_candidates(wanted)]
-        for candidate in candidates:
-            if all(self._fits(literal, candidate) is fit or self._is_linked(literal) for literal, fit in wanted):
+        for candidate in (word, *_candidates(wanted)):
+            if all(self._is_linked(literal) or self._fits(literal, candidate) is fit for literal, fit in wanted):
                 return candidate
         kinds = {_KIND[literal.line.operator.compared] for literal, _ in wanted}
         self._gave_up = self._gave_up or len(kinds) > 1
@@ -509,17 +530,12 @@ def _addresses_like(literals: Iterable[Literal]) -> Iterator[str]:
 
 def _candidates(wanted: list[_Fit]) -> Iterator[str]:
     """Values that make a difference to some of the lines which compare something else than text."""
-    points: set[float] = set()
     inside: list[list[Network]] = []
     outside: list[Network] = []
-    as_date = False
     for literal, fit in wanted:
         line = literal.line
         compared = line.operator.compared
-        if compared in (Compared.NUMBER, Compared.DATE):
-            as_date = as_date or compared is Compared.DATE
-            points.update(read_value(compared, text, False) for text in line.values)
-        elif compared is Compared.ADDRESS and fit:
+        if compared is Compared.ADDRESS and fit:
             inside.append(_blocks(line))
         elif compared is Compared.ADDRESS:
             outside += _blocks(line)
@@ -527,16 +543,43 @@ def _candidates(wanted: list[_Fit]) -> Iterator[str]:
             yield from ("false", "true")
         if compared is not Compared.ADDRESS:
             yield from line.values
-    steps = sorted(points)
-    between = [(low + high) / 2 for low, high in pairwise(steps)]
-    for point in [*(edge for step in steps for edge in (step, step - 1, step + 1)), *between]:
-        yield from (_as_date(point),) if as_date else (f"{point:.15g}", f"{point:.3f}")
+    for point in _points(literal for literal, _ in wanted):
+        yield from (f"{point:.15g}", f"{point:.3f}", _as_moment(point))
     address = an_address(inside, outside) if inside or outside else None
     if address is not None:
         yield address
 
 
-def _as_date(seconds: float) -> str:
+def _measures(domain: Measured, literals: list[Literal]) -> Iterator[str]:
+    """Numbers or moments that make a difference to some of the lines, and the texts that lines name."""
+    for point in (_AT_FIRST, *_points(literals)):
+        yield _as_moment(point) if domain.is_moment else f"{point:.15g}"
+    for literal in literals:
+        for text in literal.line.values:
+            read = read_request_value(Compared.DATE, text)
+            if read is not None and (text == f"{read:.15g}") is not domain.is_moment:
+                yield text
+
+
+_AT_FIRST = 1893456000.0
+"""The beginning of 2030, in seconds."""
+
+
+def _points(literals: Iterable[Literal]) -> list[float]:
+    """Numbers and moments on, beside and between those that lines compare with."""
+    steps = sorted(
+        {
+            read_value(literal.line.operator.compared, text, False)
+            for literal in literals
+            if literal.line.operator.compared in (Compared.NUMBER, Compared.DATE)
+            for text in literal.line.values
+        }
+    )
+    beside = [edge for step in steps for edge in (step, step - 1, step + 1)]
+    return [*beside, *((low + high) / 2 for low, high in pairwise(steps))]
+
+
+def _as_moment(seconds: float) -> str:
     try:
         return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
     except (ValueError, OverflowError, OSError):
