@@ -27,6 +27,9 @@ ANONYMOUS, SNS = "anonymous", "sns.amazonaws.com"
 NEW, OLD = "2012-10-17", "2008-10-17"
 YES, NO, DOUBT = "applies", "does not apply", "in doubt"
 
+LONG = "z" * 300
+"""Put before or behind both a pattern and a text that have no such letter, it changes nothing."""
+
 law = settings(derandomize=True, deadline=None, max_examples=150)
 
 
@@ -91,6 +94,21 @@ def line(operator: str, wanted: Any, *values: str, version: str | None = NEW) ->
     return condition({operator: {"aws:key": wanted}}, {"aws:key": values} if values else {}, version)
 
 
+def matches_slowly(pattern: str, text: str, *, by_segment: bool = False) -> bool:
+    """Wildcards by the definition: a star is nothing, or one character and the star again. By segment, a `?` is no
+    colon, and a star takes one only where it ends a segment."""
+    if not pattern:
+        return not text
+    here, rest = pattern[0], pattern[1:]
+    free = not by_segment or text[:1] != ":" or (here == "*" and rest.lstrip("*")[:1] in ("", ":"))
+    if here == "*":
+        if matches_slowly(rest, text, by_segment=by_segment):
+            return True
+        return bool(text) and free and matches_slowly(pattern, text[1:], by_segment=by_segment)
+    fits = text[:1] == here or (here == "?" and bool(text) and free)
+    return fits and matches_slowly(rest, text[1:], by_segment=by_segment)
+
+
 # --- elements_principal ------------------------------------------------------------------------------------------
 
 EVERYBODY = [
@@ -125,7 +143,9 @@ def test_elements_principal_all_principals__an_empty_text_and_a_star_of_another_
 
 def test_elements_principal_all_principals__a_list_without_a_type_is_in_doubt():
     """Policy checks, "Invalid principal format": "Specify a key-value pair in the Principal element."."""
-    assert reading(request(role(FOREIGN)), Principal=["*"]) == DOUBT
+    for principal in (["*"], [role(FOREIGN)], [OWN, FOREIGN]):
+        assert reading(request(role(FOREIGN)), Principal=principal) == DOUBT
+    assert reading(request(role(FOREIGN)), Principal=[OWN]) == NO
 
 
 @pytest.mark.parametrize("empty", [{}, [], {"AWS": []}, {"Service": []}])
@@ -337,6 +357,7 @@ def test_elements_principal_web_identity_saml_and_canonical_users__an_account_is
         (role("*"), role(FOREIGN)),
         (role("*"), session(FOREIGN)),
         (role(OWN, "a*"), session(OWN)),
+        (role(OWN, "a*"), session(OWN, of="a:b")),
         (session(OWN, of="*"), session(OWN)),
         (session("*", "*", "*"), session(FOREIGN)),
         ("arn:aws:*", federated(PARTNER)),
@@ -373,6 +394,7 @@ def test_elements_principal_specifying__a_wildcard_that_does_not_fit_names_nobod
 def test_elements_principal_services__a_wildcard_in_the_name_of_a_service_is_in_doubt(name):
     """Policy checks, "Unsupported wildcard in principal": a wildcard cannot match part of a name or an ARN."""
     assert reading(request(SNS), Principal={"Service": name}) == DOUBT
+    assert reading(request("other.example.com"), Principal={"Service": name}) == NO
 
 
 @pytest.mark.parametrize(
@@ -391,6 +413,12 @@ def test_elements_principal_specifying__a_name_that_is_not_of_its_type_denies_no
     denied = policy(statement(Effect="Deny", Principal=written))
     keys = {"aws:PrincipalAccount": (FOREIGN,)}
     assert decide(denied, request(principal, keys=keys)) is Decision.NO_MATCH
+
+
+def test_elements_principal_services__a_name_that_no_service_has_is_in_doubt():
+    """Principal, "AWS service principals": the identifier is usually `service-name.amazonaws.com`."""
+    assert reading(request(role(OWN)), Principal={"Service": role(OWN)}) == DOUBT
+    assert reading(request("example.com"), Principal={"Service": "example.com"}) == DOUBT
 
 
 # --- elements_notprincipal ---------------------------------------------------------------------------------------
@@ -625,6 +653,19 @@ def test_elements_resource_wildcards__a_wildcard_inside_a_segment_denies_nothing
     assert decide(policy(statement(Effect="Deny", Resource=written)), request()) is Decision.NO_MATCH
 
 
+@law
+@given(st.text(alphabet="ab*?:", max_size=7), st.text(alphabet="ab:", min_size=1, max_size=8))
+@example("a*b:*", "ab:ab:b")
+@example("*:a*b*:b", "a:b:ab::b")
+@example("*a:?b", "a:a:bb")
+def test_elements_resource_wildcards__agree_with_a_slow_reading(written, resource):
+    """Resource, "Using wildcards in resource ARNs": as above; an incomplete ARN is in doubt, as below."""
+    loose = matches_slowly(written, resource) or bool(written and resource.startswith(f"{written}:"))
+    read = YES if matches_slowly(written, resource, by_segment=True) else DOUBT if loose else NO
+    assert reading(request(resource=resource), Resource=written) == read
+    assert not written or reading(request(resource=LONG + resource), Resource=LONG + written) == read
+
+
 @pytest.mark.parametrize("written", ["arn:aws:sqs", "arn:aws:sqs:us-east-1", f"arn:aws:sqs:us-east-1:{OWN}"])
 def test_elements_resource__an_incomplete_arn_is_in_doubt(written):
     """IAM identifiers, "IAM ARNs": "AWS automatically completes the ARN by adding wildcard characters (*) to all
@@ -699,6 +740,7 @@ def test_elements_version__a_wildcard_in_a_literal_variable_is_a_wildcard(versio
     """Version: a literal string keeps its wildcards."""
     block = {"StringLike": {"aws:key": "${*}"}}
     assert condition(block, {"aws:key": ("${anything}",)}, version) == read
+    assert reading(request(resource=f"{QUEUE}${{anything}}"), version, Resource=f"{QUEUE}${{*}}") == read
 
 
 @pytest.mark.parametrize("version", ["2012-10-18", "2012-10-17 ", "", "2008-10-18", 2012, None, ["2012-10-17"], {}])
@@ -1075,22 +1117,15 @@ def test_condition_operators_string__the_example_with_a_variable(keys, read):
     assert condition({"StringLike": {"s3:prefix": ["", "home/", "home/${aws:username}/"]}}, keys) == read
 
 
-def matches_slowly(pattern: str, text: str) -> bool:
-    """Wildcards by the definition: a star is nothing, or one character and the star again."""
-    if not pattern:
-        return not text
-    if pattern[0] == "*":
-        return matches_slowly(pattern[1:], text) or (bool(text) and matches_slowly(pattern, text[1:]))
-    return bool(text) and pattern[0] in ("?", text[0]) and matches_slowly(pattern[1:], text[1:])
-
-
 @law
 @given(st.text(alphabet="ab*?:", max_size=7), st.text(alphabet="ab:", max_size=8))
 @example("a*b*", "ab")
 @example("*a?b*b", "aababb")
 def test_condition_operators_string_wildcards__agree_with_a_slow_reading(wanted, value):
     """Condition operators, "String condition operators": wildcards may stand "anywhere in the string"."""
-    assert line("StringLike", wanted, value) == (YES if matches_slowly(wanted, value) else NO)
+    read = YES if matches_slowly(wanted, value) else NO
+    assert line("StringLike", wanted, value) == read
+    assert line("StringLike", wanted + LONG, value + LONG) == read
 
 
 # --- condition_operators, "Numeric condition operators" ----------------------------------------------------------
@@ -1179,6 +1214,7 @@ def test_condition_operators_date__every_w3c_form_from_the_day_on_is_read(writte
         "20200401T000000Z",
         "2020-04-01 00:00:00Z",
         "2020-04-01x00:00:00Z",
+        "2020-04-01T24:00:00Z",
         "${aws:CurrentTime}",
         "nan",
         "inf",
@@ -1384,6 +1420,7 @@ def test_condition_operators_arn__agree_with_a_slow_reading(wanted, value):
     patterns, texts = ":".join(wanted).split(":", 5), ":".join(value).split(":", 5)
     fits = len(texts) == 6 and all(map(matches_slowly, patterns, texts))
     assert line("ArnLike", ":".join(wanted), ":".join(value)) == expected("ArnLike", fits=fits)
+    assert line("ArnLike", ":".join(wanted) + LONG, ":".join(value) + LONG) == expected("ArnLike", fits=fits)
 
 
 # --- condition_operators, values that an operator cannot read ----------------------------------------------------
@@ -1409,6 +1446,7 @@ def test_condition_operators_arn__agree_with_a_slow_reading(wanted, value):
         ("NumericNotEquals", "${aws:key}", "10"),
         ("NumericLessThan", "1*", "10"),
         ("BinaryEquals", "not base 64!", "YQ=="),
+        ("BinaryEquals", "Y!Q==", "YQ=="),
         ("BinaryEquals", "YQ", "YQ=="),
         ("BinaryEquals", "${aws:key}", "YQ=="),
     ],
@@ -1635,9 +1673,10 @@ def test_condition_operators_multivalued__every_operator_takes_a_qualifier(opera
 @pytest.mark.parametrize("operator", ALL_OPERATORS)
 def test_condition_operators_multivalued__a_qualifier_goes_with_ifexists(operator, qualifier):
     """Condition operators, "...IfExists condition operators": it goes with "any condition operator name except the
-    `Null` condition"."""
+    `Null` condition", and a missing key is true; "ForAnyValue": "if the key does not exist, the condition returns
+    `false`". For the two together the reference says both."""
     wanted, _, fitting, other = ALL_OPERATORS[operator]
-    assert line(f"{qualifier}:{operator}IfExists", wanted) == YES
+    assert line(f"{qualifier}:{operator}IfExists", wanted) == (YES if qualifier == "ForAllValues" else DOUBT)
     assert line(f"{qualifier}:{operator}IfExists", wanted, fitting) == expected(operator, fits=True)
     assert line(f"{qualifier}:{operator}IfExists", wanted, other) == expected(operator, fits=False)
 
@@ -1651,6 +1690,19 @@ def test_single_vs_multi_valued__a_plain_operator_matches_any_of_several_values(
     assert line("StringNotEquals", "a", "b", "c") == YES
     allowed = policy(statement(Condition={"StringEquals": {"aws:key": "a"}}))
     assert decide(allowed, request(keys={"aws:key": ("b", "a")})) is Decision.ALLOW
+
+
+@pytest.mark.parametrize("key", ["aws:TagKeys", "aws:PrincipalOrgPaths", "aws:CalledVia"])
+def test_single_vs_multi_valued__a_plain_operator_on_a_multivalued_key_is_in_doubt(key):
+    """Single-valued vs. multivalued context keys, "Key points": "Multivalued context keys require a condition set
+    operator."; policy checks, "Missing qualifier"."""
+    keys = {key: ("a", "b")}
+    assert condition({"StringEquals": {key: "a"}}, keys) == DOUBT
+    assert condition({"StringNotEquals": {key: "c"}}, keys) == DOUBT
+    assert condition({"StringEquals": {key: "c"}}, keys) == NO
+    assert condition({"ForAnyValue:StringEquals": {key: "a"}}, keys) == YES
+    assert condition({"ForAllValues:StringNotEquals": {key: "c"}}, keys) == YES
+    assert condition({"Null": {key: "false"}}, keys) == YES
 
 
 @pytest.mark.parametrize(
@@ -1889,6 +1941,8 @@ def test_policy_checks_variables__a_malformed_variable_is_in_doubt(written):
     keys = {"aws:key": ("bob",), "aws:username": ("bob",)}
     assert condition({"StringNotEquals": {"aws:key": written}}, keys) == DOUBT
     assert condition({"StringEquals": {"aws:key": ["bob", written]}}, keys) == DOUBT
+    assert condition({"ArnLike": {"aws:key": f"arn:aws:sns:us-east-1:{OWN}:{written}"}}, keys) == DOUBT
+    assert reading(request(keys=keys), Resource=f"arn:aws:sqs:us-east-1:{OWN}:{written}") == DOUBT
 
 
 # --- grammar: what is not a policy -------------------------------------------------------------------------------

@@ -187,7 +187,7 @@ def public_statements(
             who = caller_in_words(suspect.caller.words, request, statements)
             told = f"{who} may {request.action}: {allow.label}"
             yield allow, Answer(True, request, allow.name, told)
-        elif any(search.undecided for search in searches):
+        elif any(search.undecided for search in searches) or any(map(_is_beyond_the_search, allow.principals)):
             yield allow, Answer(None, None, allow.name, f"it could not be told whom {allow.label} lets in")
 
 
@@ -414,7 +414,17 @@ def _lets_strangers_in(strangers: Search, allow: Statement) -> bool:
 
 
 def _is_open_to_many(statement: Statement) -> bool:
-    return statement.principals_negated or any(name == "" or has_wildcard(name) for _, name in statement.principals)
+    return statement.principals_negated or any(
+        name == "" or has_wildcard(name) or "${" in name for _, name in statement.principals
+    )
+
+
+def _is_beyond_the_search(principal: tuple[str, str]) -> bool:
+    """True for what AWS takes for no principal, and no row of the table of callers is like: sessions with a wildcard,
+    and policy variables, where the account is not fixed."""
+    _, name = principal
+    account = [*name.split(":", 5), "", "", "", "", ""][4]
+    return ("${" in name or (has_wildcard(name) and ":sts:" in name)) and not account.isdigit()
 
 
 def _grantees(allow: Statement) -> list[tuple[str, str]]:
