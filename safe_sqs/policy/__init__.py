@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from safe_sqs.policy.document import PolicyError, Statement, parse
 from safe_sqs.policy.evaluate import Decision, Request, decide
-from safe_sqs.policy.mending import closes_plaintext, closes_public
+from safe_sqs.policy.mending import closes_plaintext, public_findings
 from safe_sqs.policy.questions import (
     Answer,
     Foreigner,
@@ -28,7 +28,6 @@ __all__ = [
     "Request",
     "Statement",
     "closes_plaintext",
-    "closes_public",
     "decide",
     "foreign_accounts",
     "grants",
@@ -38,5 +37,6 @@ __all__ = [
     "plaintext_access",
     "plaintext_of",
     "public_access",
+    "public_findings",
     "public_statements",
 ]

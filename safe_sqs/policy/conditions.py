@@ -12,7 +12,7 @@ from safe_sqs.policy.document import Condition
 from safe_sqs.policy.operators import Compared, Over, fits, read_request_value, read_value
 from safe_sqs.policy.texts import Pattern, by_part, has_six_parts, substitute
 
-__all__ = ["MULTIVALUED", "Keys", "holds", "is_doubtful", "wanted_by"]
+__all__ = ["MULTIVALUED", "Keys", "holds", "wanted_by"]
 
 MULTIVALUED = frozenset(
     {
@@ -31,16 +31,10 @@ Keys = Mapping[str, tuple[str, ...]]
 """The condition keys of a request, in lower case, with their values."""
 
 
-def is_doubtful(condition: Condition) -> bool:
-    """True when the operator cannot read a value, or there is none: IAM does not say what such a line does."""
-    compared, variables = condition.operator.compared, condition.variables
-    return not condition.values or any(read_value(compared, text, variables) is None for text in condition.values)
-
-
 def holds(condition: Condition, keys: Keys) -> bool | None:
     """Whether a line holds for a request with these keys. None: in doubt."""
     operator = condition.operator
-    if is_doubtful(condition):
+    if condition.doubtful:
         return None
     values = keys.get(condition.key, ())
     if operator.over is not Over.PLAIN or operator.compared is Compared.PRESENCE:

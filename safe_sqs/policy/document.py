@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
-from safe_sqs.policy.operators import Operator, read_operator
+from safe_sqs.policy.operators import Operator, read_operator, read_value
 
-__all__ = ["WITHOUT_TYPE", "Condition", "Document", "PolicyError", "Statement", "parse"]
+__all__ = ["WITHOUT_TYPE", "Condition", "Document", "PolicyError", "Statement", "a_condition", "parse"]
 
 Document = str | Mapping[str, object] | None
 
@@ -41,12 +41,24 @@ class PolicyError(ValueError):
 
 
 class Condition(NamedTuple):
-    """One line of a Condition block. The key is in lower case; `variables` says that `${...}` in a value is one."""
+    """One line of a Condition block.
+
+    The key is in lower case; `variables` says that `${...}` in a value is one. `doubtful` says that the operator cannot
+    read a value, or that there is none: IAM does not say what such a line does. `size` grows with the values.
+    """
 
     operator: Operator
     key: str
     values: tuple[str, ...]
     variables: bool
+    doubtful: bool
+    size: int
+
+
+def a_condition(operator: Operator, key: str, values: tuple[str, ...], *, variables: bool) -> Condition:
+    """A line of a Condition block."""
+    doubtful = not values or any(read_value(operator.compared, text, variables) is None for text in values)
+    return Condition(operator, key, values, variables, doubtful, len(values) + sum(map(len, values)) // 64)
 
 
 class Statement(NamedTuple):
@@ -194,7 +206,7 @@ def _conditions(value: object, where: str, *, variables: bool) -> tuple[Conditio
                 _fail(f"{where}.{name}.{key}", "is there twice, in another letter case")
             seen.add(str(key).lower())
             texts = _strings(values, f"{where}.{name}.{key}", scalars=True)
-            lines.append(Condition(operator, str(key).lower(), texts, variables))
+            lines.append(a_condition(operator, str(key).lower(), texts, variables=variables))
     return tuple(lines)
 
 

@@ -5,33 +5,40 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from safe_sqs.policy.document import Condition, Statement
+from safe_sqs.policy.document import Condition, Statement, a_condition
 from safe_sqs.policy.evaluate import Request
 from safe_sqs.policy.operators import Over, operator_named
 from safe_sqs.policy.outsiders import name_of
-from safe_sqs.policy.questions import plaintext_of, public_statements
+from safe_sqs.policy.questions import Answer, a_budget, plaintext_of, public_statements
 
-__all__ = ["closes_plaintext", "closes_public"]
+__all__ = ["closes_plaintext", "public_findings"]
 
 _EVERYONE = (("AWS", "*"),)
 
 
-def closes_public(
-    statements: tuple[Statement, ...],
-    allow: Statement,
-    witness: Request,
-    *,
-    queue_arn: str,
-    trusted_accounts: Iterable[str] = (),
-) -> str:
-    """The smallest change to a statement after which it lets no outsider in, in words."""
+def public_findings(
+    statements: tuple[Statement, ...], *, queue_arn: str, trusted_accounts: Iterable[str] = ()
+) -> Iterator[tuple[Statement, Answer, str]]:
+    """Each statement that lets an outsider in, or of which it could not be told, with the smallest change to it after
+    which it lets none in, in words."""
     trusted = tuple(trusted_accounts)
-    for words, changed in _narrower(allow, witness, queue_arn):
-        after = tuple(changed if statement is allow else statement for statement in statements)
-        found = public_statements(after, queue_arn=queue_arn, trusted_accounts=trusted)
-        if all(statement is not changed for statement, _ in found):
-            return f"in {allow.label}, {words}"
-    return f"remove {allow.label}"
+    budget = a_budget()
+    for allow, answer in public_statements(statements, queue_arn=queue_arn, trusted_accounts=trusted):
+        if answer.witness is None:
+            yield (
+                allow,
+                answer,
+                f"write {allow.label} with fewer conditions and wildcards, or name the principals in it",
+            )
+            continue
+        for words, changed in _narrower(allow, answer.witness, queue_arn):
+            after = tuple(changed if statement is allow else statement for statement in statements)
+            again = public_statements(after, queue_arn=queue_arn, trusted_accounts=trusted, only=changed, budget=budget)
+            if next(again, None) is None:
+                yield allow, answer, f"in {allow.label}, {words}"
+                break
+        else:
+            yield allow, answer, f"remove {allow.label}"
 
 
 def _narrower(allow: Statement, witness: Request, queue_arn: str) -> Iterator[tuple[str, Statement]]:
@@ -53,7 +60,7 @@ def _narrower(allow: Statement, witness: Request, queue_arn: str) -> Iterator[tu
             allow._replace(principals=(("AWS", root),)),
         )
     key = "aws:SourceAccount" if witness.principal.endswith(".amazonaws.com") else "aws:PrincipalAccount"
-    added = Condition(_equals, key.lower(), (account,), variables=False)
+    added = a_condition(_equals, key.lower(), (account,), variables=False)
     yield (
         f'add the condition "StringEquals": {{"{key}": "{account}"}}, or one that names who may',
         allow._replace(conditions=(*allow.conditions, added)),
@@ -72,12 +79,13 @@ def _with(statement: Statement, index: int, line: Condition) -> Statement:
 
 def closes_plaintext(statements: tuple[Statement, ...], *, queue_arn: str) -> str:
     """The smallest change after which plain HTTP is denied to everyone, in words."""
+    budget = a_budget()
     for deny in statements:
         if deny.allows or not any(line.key == _SECURE_TRANSPORT for line in deny.conditions):
             continue
         for words, changed in _wider(deny, queue_arn):
             after = tuple(changed if statement is deny else statement for statement in statements)
-            if plaintext_of(after, queue_arn=queue_arn).found is False:
+            if plaintext_of(after, queue_arn=queue_arn, budget=budget).found is False:
                 return f"in {deny.label}, {words}"
     added = {
         "Effect": "Deny",
@@ -96,7 +104,7 @@ def _wider(deny: Statement, queue_arn: str) -> Iterator[tuple[str, Statement]]:
         f'let the Resource be "{queue_arn or "*"}"',
         deny._replace(resources=(queue_arn or "*",), resources_negated=False),
     )
-    plain = Condition(_is, _SECURE_TRANSPORT, ("false",), variables=False)
+    plain = a_condition(_is, _SECURE_TRANSPORT, ("false",), variables=False)
     yield (
         'let the Condition be {"Bool": {"aws:SecureTransport": "false"}} and nothing else',
         deny._replace(conditions=(plain,)),

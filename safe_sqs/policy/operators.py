@@ -34,23 +34,25 @@ Network = IPv4Network | IPv6Network
 
 
 class Compared(Enum):
-    """As what an operator compares the value in the policy and the value in the request."""
+    """As what an operator compares the value in the policy and the value in the request. `is_text` is true for those
+    that compare with patterns."""
 
-    TEXT = "text"
-    TEXT_WITHOUT_CASE = "text without case"
-    TEXT_LIKE = "text with wildcards"
-    ARN = "ARN"
-    NUMBER = "number"
-    DATE = "date"
-    BOOL = "boolean"
-    BINARY = "binary"
-    ADDRESS = "IP address"
-    PRESENCE = "presence"
+    TEXT = "text", True
+    TEXT_WITHOUT_CASE = "text without case", True
+    TEXT_LIKE = "text with wildcards", True
+    ARN = "ARN", True
+    NUMBER = "number", False
+    DATE = "date", False
+    BOOL = "boolean", False
+    BINARY = "binary", False
+    ADDRESS = "IP address", False
+    PRESENCE = "presence", False
 
-    @property
-    def is_text(self) -> bool:
-        """True for those that compare with patterns."""
-        return self in (Compared.TEXT, Compared.TEXT_WITHOUT_CASE, Compared.TEXT_LIKE, Compared.ARN)
+    __hash__ = object.__hash__  # an enum's own is written in Python, and these are keys of caches
+
+    def __init__(self, words: str, is_text: bool) -> None:
+        self.words = words
+        self.is_text = is_text
 
 
 class Over(Enum):

@@ -12,7 +12,7 @@ from safe_sqs.model import Role
 from safe_sqs.operations import OPERATIONS, ROLE_KINDS, Kind
 from safe_sqs.patterns import has_wildcard
 from safe_sqs.policy.document import Document, Statement, parse
-from safe_sqs.policy.evaluate import ACTIONS, Request, account_of, principal_fits
+from safe_sqs.policy.evaluate import ACTIONS, Decision, Request, account_of, decide_of, principal_fits
 from safe_sqs.policy.outsiders import (
     ACCOUNT,
     BUCKET,
@@ -41,6 +41,7 @@ __all__ = [
     "Answer",
     "Foreigner",
     "Grant",
+    "a_budget",
     "foreign_accounts",
     "grants",
     "identities_of",
@@ -56,6 +57,11 @@ _STEPS = 8_000
 
 _FOR_A_LIST = 4
 """How many times as much a question may cost that asks about each of up to fifty principals."""
+
+
+def a_budget(times: int = 1) -> Budget:
+    """What one question may cost, or several times as much."""
+    return Budget(times * _STEPS)
 
 
 class Answer(NamedTuple):
@@ -173,13 +179,20 @@ def public_access(document: Document, *, queue_arn: str = "", trusted_accounts: 
 
 
 def public_statements(
-    statements: tuple[Statement, ...], *, queue_arn: str, trusted_accounts: Iterable[str] = ()
+    statements: tuple[Statement, ...],
+    *,
+    queue_arn: str,
+    trusted_accounts: Iterable[str] = (),
+    only: Statement | None = None,
+    budget: Budget | None = None,
 ) -> Iterator[tuple[Statement, Answer]]:
-    """`public_access` for each statement that lets an outsider in, or of which it could not be told."""
-    open_to_many = [statement for statement in statements if statement.allows and _is_open_to_many(statement)]
+    """`public_access` for each statement, or for one only, that lets an outsider in or of which it cannot be told."""
+    asked = statements if only is None else (only,)
+    open_to_many = [statement for statement in asked if statement.allows and _is_open_to_many(statement)]
     if not open_to_many:
         return
-    searches = list(_for_strangers(statements, queue_arn, names_in(statements, queue_arn, trusted_accounts)))
+    named = names_in(statements, queue_arn, trusted_accounts)
+    searches = list(_for_strangers(statements, queue_arn, named, budget or a_budget()))
     for allow in open_to_many:
         found = next(filter(None, (search.witness(map(Suspect, CALLERS), allow) for search in searches)), None)
         if found is not None:
@@ -191,9 +204,8 @@ def public_statements(
             yield allow, Answer(None, None, allow.name, f"it could not be told whom {allow.label} lets in")
 
 
-def _for_strangers(statements: tuple[Statement, ...], queue_arn: str, named: Names) -> Iterator[Search]:
+def _for_strangers(statements: tuple[Statement, ...], queue_arn: str, named: Names, budget: Budget) -> Iterator[Search]:
     """Searches among those whom the policy does not name."""
-    budget = Budget(_STEPS)
     for settled in _about_the_queue(statements):
         yield Search(Asked(statements, queue_arn, named.taken, settled, True, named.services), budget)
 
@@ -206,10 +218,10 @@ def plaintext_access(document: Document, *, queue_arn: str = "") -> Answer:
     return plaintext_of(parse(document), queue_arn=queue_arn)
 
 
-def plaintext_of(statements: tuple[Statement, ...], *, queue_arn: str) -> Answer:
+def plaintext_of(statements: tuple[Statement, ...], *, queue_arn: str, budget: Budget | None = None) -> Answer:
     """`plaintext_access`, for statements that have been parsed."""
     settled = {"aws:securetransport": OneOf(("false",))}
-    return _undenied(statements, queue_arn, {}, settled, "plain HTTP is denied to everyone")
+    return _undenied(statements, queue_arn, {}, settled, "plain HTTP is denied to everyone", budget)
 
 
 def outside_vpc_access(
@@ -240,6 +252,7 @@ def _undenied(
     taken: Mapping[str, frozenset[str]],
     settled: Mapping[str, Domain],
     otherwise: str,
+    budget: Budget | None = None,
 ) -> Answer:
     denies = [statement for statement in statements if not statement.allows]
     named = [entry for statement in denies for entry in statement.principals if entry[0] != "Service"]
@@ -255,7 +268,7 @@ def _undenied(
         "aws:principalarn": frozenset(name for name in arns if name.startswith("arn:")),
     }
     suspects += [suspect for name in sorted(services) for suspect in suspects_named("Service", name)]
-    budget = Budget(_STEPS)
+    budget = budget or a_budget()
     undecided = False
     for about in _about_the_queue(statements):
         asked = Asked(statements, queue_arn, taken, {**about, **settled}, blocks_are_taken=False)
@@ -279,7 +292,7 @@ def grants(document: Document, *, queue_arn: str = "") -> tuple[Grant, ...]:
     not denied; where that cannot be told, it counts.
     """
     statements = parse(document)
-    search = Search(Asked(statements, queue_arn, {}, {}, False), Budget(_FOR_A_LIST * _STEPS))
+    search = Search(Asked(statements, queue_arn, {}, {}, False), a_budget(_FOR_A_LIST))
     tells_people_apart = any(key.startswith(_KEYS_OF_PEOPLE) for key in keys_in(statements, queue_arn))
     known: dict[object, list[str]] = {}
     found = []
@@ -327,13 +340,16 @@ def foreign_accounts(document: Document, *, queue_arn: str = "") -> tuple[Foreig
     services = sorted({name for allow in allows for name in _services_named(allow)})
     if not accounts and not services:
         return ()
-    anyone = Search(Asked(statements, queue_arn, {}, {}, False), Budget(_FOR_A_LIST * _STEPS))
-    strangers = next(_for_strangers(statements, queue_arn, named))
-    foreigners = [
-        Foreigner(account, False, allow.name, request, None)
-        for account in accounts
-        for allow, request in _account_let_in(account, allows, statements, anyone, strangers)
-    ]
+    anyone = Search(Asked(statements, queue_arn, {}, {}, False), a_budget(_FOR_A_LIST))
+    strangers = next(_for_strangers(statements, queue_arn, named, a_budget()))
+    foreigners = []
+    last: dict[tuple[object, ...], _LetIn] = {}
+    for account in accounts:
+        marks = _marks(account, statements)
+        entry = _alike(last.get(marks), account, statements)
+        for allow, request in [entry] if entry else _account_let_in(account, allows, statements, anyone, strangers):
+            last[marks] = (allow, request)
+            foreigners.append(Foreigner(account, False, allow.name, request, None))
     for service in services:
         suspects = tuple(suspects_named("Service", service))
         by_name = [allow for allow in allows if service in _services_named(allow)]
@@ -346,6 +362,47 @@ def foreign_accounts(document: Document, *, queue_arn: str = "") -> tuple[Foreig
 
 
 _LetIn = tuple[Statement, Request | None]
+
+
+def _marks(account: str, statements: Iterable[Statement]) -> tuple[object, ...]:
+    """Where in a policy an account is named. Accounts that are named in the same places and no others are alike."""
+    marks: list[object] = []
+    for statement in statements:
+        names = [name for kind, name in statement.principals if kind == "AWS"]
+        places = [(-1, name.replace(account, "")) for name in names if account in name]
+        for index, line in enumerate(statement.conditions):
+            places += [(index, text.replace(account, "")) for text in line.values if account in text]
+        marks.append(tuple(places))
+    return tuple(marks)
+
+
+def _alike(entry: _LetIn | None, account: str, statements: tuple[Statement, ...]) -> _LetIn | None:
+    """The way in of an account that is named in the same places, if it is one for this account too."""
+    if entry is None or entry[1] is None:
+        return None
+    allow, request = entry[0], entry[1]
+    texts = [request.principal, *(value for key in _KEYS_OF_ACCOUNTS for value in request.keys.get(key, ()))]
+    other = next(filter(None, map(_account_in, texts)), account)
+    keys = {
+        key: tuple(value.replace(other, account) for value in values) if key in _KEYS_OF_ACCOUNTS else values
+        for key, values in request.keys.items()
+    }
+    request = request._replace(principal=request.principal.replace(other, account), keys=keys)
+    return (allow, request) if decide_of(statements, request) is Decision.ALLOW else None
+
+
+def _account_in(text: str) -> str:
+    found = _ACCOUNT.search(text)
+    return found[0] if found else ""
+
+
+_KEYS_OF_ACCOUNTS = (
+    "aws:PrincipalArn",
+    "aws:PrincipalAccount",
+    "aws:SourceArn",
+    "aws:SourceAccount",
+    "aws:SourceOwner",
+)
 
 
 def _let_in(search: Search, suspects: Sequence[Suspect], allows: Iterable[Statement]) -> Iterator[_LetIn]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from safe_sqs.policy.conditions import Keys, holds, is_doubtful
-from safe_sqs.policy.document import Condition, Statement
+from safe_sqs.policy.conditions import Keys, holds
+from safe_sqs.policy.document import Condition, Statement, a_condition
 from safe_sqs.policy.evaluate import (
     ACTIONS,
     Decision,
@@ -85,7 +85,7 @@ class Search:
         self._denies = tuple(
             statement
             for statement in asked.statements
-            if not statement.allows and not any(map(is_doubtful, statement.conditions))
+            if not statement.allows and not any(line.doubtful for line in statement.conditions)
         )
 
     def witness(
@@ -203,7 +203,7 @@ class _Attempt:
         demands: tuple[Literal, ...] = ()
         if self._allow is not None:
             lines = [*self._allow.conditions, *_resource_lines(self._allow, self._asked.queue_arn)]
-            demands = tuple(Literal(line, True) for line in lines if not is_doubtful(line))
+            demands = tuple(Literal(line, True) for line in lines if not line.doubtful)
             if not self._is_about_the_queue(self._allow):
                 return None
             if not self._is_named_plainly(self._allow):
@@ -251,7 +251,7 @@ class _Attempt:
         return None
 
     def _applies(self, deny: Statement, principal: str, keys: Keys) -> bool:
-        self._budget.spend(1 + sum(cost_of(line) for line in deny.conditions))
+        self._budget.spend(1 + sum(cost_of(line, keys) for line in deny.conditions))
         return (
             principal_fits(deny, principal)
             and resource_fits(deny, self._asked.queue_arn, keys)
@@ -309,7 +309,7 @@ def _resource_lines(statement: Statement, queue_arn: str) -> list[Condition]:
     readable = tuple(text for text in varied if variable_resource(text, doubt) is not None)
     if not readable or (doubt and len(readable) < len(varied)):
         return []
-    return [Condition(_not_like if negated else _like, RESOURCE, readable, variables=True)]
+    return [a_condition(_not_like if negated else _like, RESOURCE, readable, variables=True)]
 
 
 def _is_varied(statement: Statement, text: str) -> bool:
@@ -330,7 +330,7 @@ def _principal_lines(statement: Statement) -> list[Condition]:
             names.append(f"{name.removesuffix(':root')}:*" if name.endswith(":root") else name)
         else:
             names.append(f"arn:*:iam::{name}:*")
-    return [Condition(_like, "aws:principalarn", tuple(names), False)] if names else []
+    return [a_condition(_like, "aws:principalarn", tuple(names), variables=False)] if names else []
 
 
 _like, _not_like = operator_named("StringLike"), operator_named("StringNotLike")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from safe_sqs.policy.addresses import PRIVATE, Network, an_address, fixed_blocks
 from safe_sqs.policy.conditions import MULTIVALUED, Keys, holds, wanted_by
-from safe_sqs.policy.document import Condition, Statement
+from safe_sqs.policy.document import Condition, Statement, a_condition
 from safe_sqs.policy.operators import Compared, Over, fits, operator_named, read_request_value, read_value
 from safe_sqs.policy.outsiders import (
     ANYTHING,
@@ -109,10 +109,10 @@ class Scene(NamedTuple):
         return tuple(self.given[value] if isinstance(value, Given) else value for value in domain.values)
 
 
-@lru_cache(maxsize=1024)
-def cost_of(line: Condition) -> int:
+def cost_of(line: Condition, keys: Keys | None = None) -> int:
     """The steps that it takes to see whether a line holds."""
-    return 1 + len(line.values) + sum(map(len, line.values)) // 64
+    values = (keys or {}).get(line.key, ())
+    return 1 + line.size + len(values) * len(line.values) // 4 + sum(map(len, values)) * len(line.values) // 16
 
 
 def group_of(key: str, domain: Domain) -> Group:
@@ -289,7 +289,7 @@ class Settler:
         return all(self._is_met(literal, keys) for literal in literals)
 
     def _is_met(self, literal: Literal, keys: Keys) -> bool:
-        self._budget.spend(cost_of(literal.line))
+        self._budget.spend(cost_of(literal.line, keys))
         if keys and self._is_linked(literal):
             demands = self._demands((), literal, literal.wanted is not literal.line.operator.negated)
             return all(
@@ -403,7 +403,9 @@ class Settler:
                     yield (_equal(line.key, value), Literal(_line("StringEquals", variable.key, value), False))
         elif values:
             for text in line.values:
-                yield from self._ways_to_fit(line._replace(values=(text,)), values[0], keys)
+                yield from self._ways_to_fit(
+                    a_condition(line.operator, line.key, (text,), variables=line.variables), values[0], keys
+                )
 
     def has_one_repair(self, broken: Literal) -> bool:
         """True when only one value of a variable would do, so that nothing is left once that is tried."""
@@ -430,11 +432,17 @@ class Settler:
             here = [variable.key for variable in pattern.variables if keys.get(variable.key)]
             away = [Literal(_line("Null", key, "true"), True) for key in missing]
             pinned = [_equal(key, keys[key][0]) for key in here]
-            yield (*pinned, *away, Literal(line._replace(values=(_as_text(fixed),)), not line.operator.negated))
+            yield (
+                *pinned,
+                *away,
+                Literal(
+                    a_condition(line.operator, line.key, (_as_text(fixed),), variables=True), not line.operator.negated
+                ),
+            )
 
 
 def _line(operator: str, key: str, value: str) -> Condition:
-    return Condition(operator_named(operator), key, (value,), variables=False)
+    return a_condition(operator_named(operator), key, (value,), variables=False)
 
 
 def _equal(key: str, value: str) -> Literal:
@@ -453,24 +461,22 @@ def _loosened(pattern: Pattern) -> Pattern:
 
 def _solved(pattern: Pattern, value: str) -> tuple[Literal, ...] | None:
     """What the variables of a pattern have to be, so that the value fits it, or None when that is not easily said."""
-    groups: dict[Variable, str] = {}
-    parts = []
-    for token in pattern.tokens:
-        if isinstance(token, Variable):
-            parts.append(f"(?P={groups[token]})" if token in groups else f"(?P<v{len(groups)}>.+?)")
-            groups.setdefault(token, f"v{len(groups)}")
-        elif isinstance(token, Wild):
-            parts.append("." if token is Wild.ONE else ".*")
-        else:
-            parts.append(re.escape(token))
-    if sum(not isinstance(token, str) for token in pattern.tokens) > _MOST_OPEN_PLACES:
+    open_places = [token for token in pattern.tokens if not isinstance(token, str)]
+    names = [token.key for token in open_places if isinstance(token, Variable)]
+    if len(open_places) > _MOST_OPEN_PLACES or len(set(names)) < len(names) or len(value) > _LONGEST_SOLVED:
         return None
-    match = re.fullmatch("".join(parts), value, re.DOTALL)
-    return None if match is None else tuple(_equal(variable.key, match[group]) for variable, group in groups.items())
+    parts = {Wild.ONE: ".", Wild.RUN: ".*", Wild.ONE_OF_PART: ".", Wild.RUN_OF_PART: ".*"}
+    expression = "".join(
+        re.escape(token) if isinstance(token, str) else parts[token] if isinstance(token, Wild) else "(.+?)"
+        for token in pattern.tokens
+    )
+    match = re.fullmatch(expression, value, re.DOTALL)
+    return None if match is None else tuple(map(_equal, names, match.groups()))
 
 
+_LONGEST_SOLVED = 128
 _MOST_OPEN_PLACES = 3
-"""More variables and wildcards than that would make the matching slow."""
+"""A longer value, or more variables and wildcards, would make the matching slow."""
 
 
 def _as_text(pattern: Pattern) -> str:
@@ -587,7 +593,7 @@ def _as_moment(seconds: float) -> str:
 
 
 _KIND = {compared: "text" for compared in Compared if compared.is_text} | {
-    compared: "number" if compared in (Compared.NUMBER, Compared.DATE) else compared.value
+    compared: "number" if compared in (Compared.NUMBER, Compared.DATE) else compared.words
     for compared in Compared
     if not compared.is_text
 }

@@ -52,7 +52,7 @@ _VARIABLE = re.compile(r"\$\{\s*([^\s{},']+)\s*(?:,\s*'([^']*)'\s*)?\}")
 _WILD = {"*": Wild.RUN, "?": Wild.ONE}
 COLON = ":"
 ARN_COLONS = 5
-_LONG = 256
+_LONG = 128
 _SPECIAL = ("*", "?", "$")
 
 

@@ -7,19 +7,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
-from safe_sqs.policy import closes_public, identities_of, parse, public_statements
+from safe_sqs.policy import identities_of, parse, public_findings
 
 __all__ = ["RULE"]
 
 
 def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
     """No request of an outsider is allowed by the queue's policy."""
-    statements, queue_arn, trusted = parse(facts.policy), facts.queue.arn, settings.trusted_accounts
-    for allow, answer in public_statements(statements, queue_arn=queue_arn, trusted_accounts=trusted):
-        if answer.witness is None:
-            mend = f"write {allow.label} with fewer conditions and wildcards, or name the principals in it"
-        else:
-            mend = closes_public(statements, allow, answer.witness, queue_arn=queue_arn, trusted_accounts=trusted)
+    for allow, answer, mend in public_findings(
+        parse(facts.policy), queue_arn=facts.queue.arn, trusted_accounts=settings.trusted_accounts
+    ):
         yield Problem(
             found=f"the queue is public: {answer}" if answer.found else str(answer),
             expected="a policy that lets in nobody but the accounts, roles, users and sources that it names",
