@@ -44,7 +44,6 @@ __all__ = [
     "a_budget",
     "foreign_accounts",
     "grants",
-    "identities_of",
     "outside_vpc_access",
     "plaintext_access",
     "plaintext_of",
@@ -79,11 +78,10 @@ class Answer(NamedTuple):
     def __str__(self) -> str:
         return self.told
 
-
-def identities_of(danger: str, answer: Answer) -> tuple[str, ...]:
-    """What tells a danger from others before and after a change. One that is seen is more than one in doubt."""
-    doubt = f"in doubt: {danger}"
-    return (danger, doubt) if answer.found else (doubt,)
+    def identities(self, danger: str) -> tuple[str, ...]:
+        """What tells a danger from others before and after a change. One that is seen is more than one in doubt."""
+        doubt = f"in doubt: {danger}"
+        return (danger, doubt) if self.found else (doubt,)
 
 
 class Grant(NamedTuple):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
-from safe_sqs.policy import identities_of, parse, public_findings
+from safe_sqs.policy import parse, public_findings
 
 __all__ = ["RULE"]
 
@@ -22,7 +22,7 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
             expected="a policy that lets in nobody but the accounts, roles, users and sources that it names",
             next_step=mend,
             unverifiable=answer.found is None,
-            identities=identities_of(allow.identity, answer),
+            identities=answer.identities(allow.identity),
         )
 
 

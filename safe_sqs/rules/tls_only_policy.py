@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
-from safe_sqs.policy import closes_plaintext, identities_of, parse, plaintext_of
+from safe_sqs.policy import closes_plaintext, parse, plaintext_of
 
 __all__ = ["RULE"]
 
@@ -22,7 +22,7 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
             expected='a statement that denies sqs:* to "*" when aws:SecureTransport is false',
             next_step=closes_plaintext(statements, queue_arn=facts.queue.arn),
             unverifiable=answer.found is None,
-            identities=identities_of("plain HTTP", answer),
+            identities=answer.identities("plain HTTP"),
         )
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 
 from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
-from safe_sqs.policy import identities_of, outside_vpc_access
+from safe_sqs.policy import outside_vpc_access
 
 __all__ = ["RULE"]
 
@@ -25,16 +25,14 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
             expected=f"a statement that denies everyone who does not come from {named}",
             next_step=f"add {json.dumps(_deny(facts, settings))} to the policy; it keeps AWS services out as well",
             unverifiable=answer.found is None,
-            identities=identities_of("outside the VPC", answer),
+            identities=answer.identities("outside the VPC"),
         )
 
 
 def _deny(facts: Facts, settings: Settings) -> dict[str, object]:
-    inside: dict[str, list[str]] = {}
-    if settings.vpcs:
-        inside["aws:SourceVpc"] = list(settings.vpcs)
-    if settings.vpc_endpoints or not settings.vpcs:
-        inside["aws:SourceVpce"] = list(settings.vpc_endpoints) or ["VPC_ENDPOINT_ID"]
+    endpoints = settings.vpc_endpoints or (() if settings.vpcs else ("VPC_ENDPOINT_ID",))
+    named = {"aws:SourceVpc": settings.vpcs, "aws:SourceVpce": endpoints}
+    inside = {key: values[0] if len(values) == 1 else list(values) for key, values in named.items() if values}
     return {
         "Effect": "Deny",
         "Principal": "*",
