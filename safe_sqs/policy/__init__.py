@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from safe_sqs.policy.document import PolicyError, Statement, parse
 from safe_sqs.policy.evaluate import Decision, Request, decide
+from safe_sqs.policy.grants import Foreigner, Grant, foreign_accounts, grants
 from safe_sqs.policy.mending import closes_plaintext, public_findings
 from safe_sqs.policy.questions import (
     Answer,
-    Foreigner,
-    Grant,
-    foreign_accounts,
-    grants,
     outside_vpc_access,
     plaintext_access,
     plaintext_of,
