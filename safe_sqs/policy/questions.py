@@ -213,13 +213,16 @@ def caller_in_words(who: str, request: Request, statements: Iterable[Statement])
     told = [who, "over plain HTTP" if secure == ("false",) else "over HTTPS"]
     if "aws:SourceIp" in request.keys:
         told[1] = f"from {request.keys['aws:SourceIp'][0]} {told[1]}"
-    told += [
-        f"with {key} {' and '.join(map(repr, values))}"
-        for key, values in sorted(request.keys.items())
-        if key.lower() in asked
-    ]
+    for key, values in sorted(request.keys.items()):
+        if key.lower() in _MAY_BE_SECRET:
+            told.append(f"with the {key} that the policy asks for")
+        elif key.lower() in asked:
+            told.append(f"with {key} {' and '.join(map(repr, values))}")
     return f"{', '.join(told)},"
 
+
+_MAY_BE_SECRET = frozenset({"aws:referer", "aws:useragent"})
+"""Keys whose values some use like a password, so that no error and no log shows them."""
 
 _TOLD_BY_OTHER_WORDS = frozenset(
     {
