@@ -37,6 +37,9 @@ _SHOWN = ("aws:sourceip", "aws:securetransport")
 SERVICE_KEYS = "aws:principalservicename"
 """How the condition keys begin that show the name of a service."""
 
+ROOT = "\0root"
+"""Stands for the ARN of the root user of the caller's account, which stands for the account. No condition key is so."""
+
 RESOURCE = "\0resource"
 """Stands for the resource of a request where a policy variable is in a Resource element. No condition key is so."""
 
@@ -163,6 +166,8 @@ class Search:
         if suspect.caller.is_service and suspect.principal:
             name = OneOf((suspect.principal,))
             settled = {**settled, "aws:principalservicename": name, "aws:principalservicenameslist": name}
+        if ROOT in self._keys:
+            settled = {**settled, ROOT: self._root_of(suspect.caller)}
         return Scene(
             caller=suspect.caller,
             given=given,
@@ -173,6 +178,12 @@ class Search:
             blocks_are_taken=self._asked.blocks_are_taken,
             principal=suspect.principal or ("" if isinstance(principal, Spelled) else _text(principal, given)),
         )
+
+    def _root_of(self, caller: Caller) -> Domain:
+        account = self._asked.domain(caller, "aws:principalaccount")
+        if not isinstance(account, Spelled):
+            return Absent()
+        return Spelled(account.slices, ("arn:", Given.PARTITION, ":iam::", *account.view, ":root"))
 
 
 class _Attempt:
@@ -207,7 +218,8 @@ class _Attempt:
             if not self._is_about_the_queue(self._allow):
                 return None
             if not self._is_named_plainly(self._allow):
-                demands += tuple(Literal(line, True) for line in _principal_lines(self._allow))
+                ways = (self._request((*demands, Literal(line, True))) for line in _principal_lines(self._allow))
+                return next(filter(None, ways), None)
         return self._request(demands)
 
     def _is_named_plainly(self, allow: Statement) -> bool:
@@ -260,7 +272,7 @@ class _Attempt:
 
     def _as_request(self, keys: Keys) -> Request:
         principal = self._settler.principal(keys)
-        named = {name_of(key): values for key, values in keys.items() if key != RESOURCE and values}
+        named = {name_of(key): values for key, values in keys.items() if key not in (RESOURCE, ROOT) and values}
         return Request(principal, self._action, self._asked.queue_arn, named)
 
     def _confirmed(self, request: Request) -> Request | None:
@@ -323,14 +335,11 @@ def _wild_names(statement: Statement) -> list[str]:
 
 
 def _principal_lines(statement: Statement) -> list[Condition]:
-    """The wildcards in principals' ARNs as a line of conditions. IAM knows no such wildcards, so they are in doubt."""
-    names = []
-    for name in _wild_names(statement):
-        if name.startswith("arn:"):
-            names.append(f"{name.removesuffix(':root')}:*" if name.endswith(":root") else name)
-        else:
-            names.append(f"arn:*:iam::{name}:*")
-    return [a_condition(_like, "aws:principalarn", tuple(names), variables=False)] if names else []
+    """The wildcards in principals, as lines of which one is to hold: about the ARN of the caller, the id of its account
+    or its root. IAM knows no such wildcards, so they are in doubt."""
+    names = tuple(_wild_names(statement))
+    keys = ("aws:principalarn", "aws:principalaccount", ROOT) if names else ()
+    return [a_condition(_like, key, names, variables=False) for key in keys]
 
 
 _like, _not_like = operator_named("StringLike"), operator_named("StringNotLike")
