@@ -9,9 +9,14 @@ SHORT := tests/test_smoke.py tests/test_transport.py tests/test_drop_in.py tests
 # The tools that `make bench-policy` compares with: each has benchmarks/peers/NAME.txt.
 PEERS := policyuniverse prowler checkov c7n
 PEERS_PYTHON ?= $(PYTHON)
+# How much `make fuzz` does: pairs for each oracle, from which seed on, Hypothesis examples of each law, atheris' time.
+PAIRS ?= 100000
+FIRST ?= 0
+LAWS ?= 2000
+SECONDS ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check oldest matrix bench bench-policy oracle docs clean
+.PHONY: help demo test check oldest matrix bench bench-policy oracle fuzz mutants docs clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,12 +59,23 @@ bench-policy: $(VENV)/.installed $(PEERS:%=.venv-peers/%/.installed) ## how the 
 oracle: $(VENV)/.installed tests/oracle/node_modules/.installed ## policy decisions against those of iam-simulate (needs node and npm)
 	cd tests && $(abspath $(BIN))/python -m oracle.agree --pairs 20000
 
+fuzz: $(VENV)/.installed ## the judge of policies against brute force and z3, its laws, and atheris (PAIRS, FIRST, LAWS, SECONDS)
+	cd tests && $(abspath $(BIN))/python -m proof.compare --pairs $(PAIRS) --first $(FIRST) --findings $(CURDIR)/build/findings
+	LAW_EXAMPLES=$(LAWS) $(BIN)/pytest -n auto tests/test_policy_laws.py
+	@$(BIN)/python -m pip install --quiet --only-binary=atheris "safe_sqs[fuzz] @ file://$$(ls $(CURDIR)/dist/*.whl)" 2> /dev/null \
+	  || echo "atheris cannot be installed here, as it has no wheel for this Python: left out"
+	@! $(BIN)/python -c "import atheris" 2> /dev/null \
+	  || (cd tests && $(abspath $(BIN))/python -m proof.fuzz --seconds $(SECONDS) --findings $(CURDIR)/build/findings)
+
+mutants: .venv-mutants/.installed ## mutation tests of the judge of policies, which take long; SAMPLE=300 takes some at random
+	.venv-mutants/bin/python tests/mutants.py $(if $(SAMPLE),--sample $(SAMPLE))
+
 docs: $(VENV)-docs/.installed ## the documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --quiet --strict
 	@echo "site/index.html"
 
 clean: ## remove what the other targets made
-	rm -rf .venv* build dist site *.egg-info .coverage* tests/oracle/node_modules
+	rm -rf .venv* build dist mutants site *.egg-info .coverage* tests/oracle/node_modules
 
 # The built wheel is what gets installed, so that the demo and the tests run what users get.
 dist/.built: $(SOURCES)
@@ -92,6 +108,12 @@ $(VENV)-oldest/.installed: dist/.built tests/oldest.txt
 
 tests/oracle/node_modules/.installed: tests/oracle/package-lock.json
 	cd tests/oracle && npm ci --silent
+	touch $@
+
+# Mutants are made from the checkout, so that is what gets installed.
+.venv-mutants/.installed: setup.cfg
+	$(PYTHON) -m venv .venv-mutants
+	.venv-mutants/bin/python -m pip install --quiet --editable ".[test]" "mutmut==3.8.1"
 	touch $@
 
 $(VENV)-docs/.installed: setup.cfg

@@ -146,6 +146,62 @@ def test_the_core_speaks_to_no_network_and_starts_nothing(module):
     assert imported.isdisjoint({"asyncio", "http", "multiprocessing", "socket", "ssl", "subprocess", "urllib.request"})
 
 
+POLICY = [module for module in MODULES if room_of(module) == "policy"]
+NEEDED_BY_POLICY = {
+    "__future__",
+    "base64",
+    "collections",
+    "datetime",
+    "enum",
+    "functools",
+    "ipaddress",
+    "itertools",
+    "json",
+    "math",
+    "operator",
+    "re",
+    "string",
+    "typing",
+}
+"""What the judge of policies takes from the standard library: nothing in here reads, writes or waits."""
+
+
+@pytest.mark.parametrize("module", POLICY)
+def test_the_judge_of_policies_stands_alone(module):
+    imported = set(imports_of(module))
+    own = {room_of(name) for name in imported if name.startswith("safe_sqs.")}
+    assert own <= {"model", "operations", "patterns", "policy"}
+    assert {name.split(".")[0] for name in imported} - {"safe_sqs"} <= NEEDED_BY_POLICY
+
+
+@pytest.mark.parametrize("module", POLICY)
+def test_the_judge_of_policies_reads_and_writes_nothing(module):
+    called = {
+        node.func.id
+        for node in ast.walk(source_of(module))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert called.isdisjoint({"open", "print", "input", "breakpoint", "eval", "exec", "compile", "__import__"})
+
+
+ALONE = """
+import types
+package = types.ModuleType("safe_sqs")
+package.__path__ = [{path!r}]
+sys.modules["safe_sqs"] = package
+from safe_sqs import policy
+everyone = {{"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*"}}
+assert policy.public_access({{"Statement": everyone}}).found
+"""
+
+
+def test_the_judge_of_policies_works_without_the_rest_of_the_package():
+    loaded = loaded_by(ALONE.format(path=str(PACKAGE)))
+    assert {name.split(".")[0] for name in loaded}.isdisjoint(FOREIGN)
+    rooms = {room_of(name) for name in loaded if name.startswith("safe_sqs.")}
+    assert rooms == {"model", "operations", "patterns", "policy"}
+
+
 CLOCKS = {
     "time.time",
     "time.time_ns",

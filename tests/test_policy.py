@@ -15,14 +15,26 @@ from hypothesis import strategies as st
 
 from safe_sqs.patterns import has_wildcard, matches
 from safe_sqs.policy import (
+    Answer,
+    Decision,
     PolicyError,
+    Request,
     Statement,
+    closes_plaintext,
+    decide,
+    foreign_accounts,
+    grants,
+    outside_vpc_access,
     parse,
+    plaintext_access,
+    public_access,
+    public_findings,
 )
 from safe_sqs.policy.addresses import PRIVATE, an_address, fixed_blocks
-from safe_sqs.policy.document import Condition
+from safe_sqs.policy.document import a_condition
 from safe_sqs.policy.operators import operator_named
-from safe_sqs.policy.spelling import Budget, Demand, Slice, TooCostlyError, read_view, spell
+from safe_sqs.policy.questions import public_statements
+from safe_sqs.policy.spelling import Budget, Demand, Slice, TooCostlyError, read_view, spell, spell_plainly
 from safe_sqs.policy.texts import Pattern, Variable, Wild, by_part, has_six_parts, read_pattern, substitute
 
 OWN, FOREIGN, PARTNER = "111122223333", "444455556666", "777788889999"
@@ -90,8 +102,8 @@ def test_a_statement_is_read_in_all_its_parts():
             resources=(QUEUE,),
             resources_negated=False,
             conditions=(
-                Condition(operator_named("StringEquals"), "aws:sourceaccount", (OWN,), variables=True),
-                Condition(operator_named("StringEquals"), "aws:principalorgid", ("o-1", "o-2"), variables=True),
+                a_condition(operator_named("StringEquals"), "aws:sourceaccount", (OWN,), variables=True),
+                a_condition(operator_named("StringEquals"), "aws:principalorgid", ("o-1", "o-2"), variables=True),
             ),
             variables=True,
         ),
@@ -173,13 +185,18 @@ def test_every_way_to_write_a_principal(written, read):
 def test_condition_values_may_be_scalars_of_json(written, read):
     document = policy(statement(Condition={"Bool": {"aws:SecureTransport": written}}))
     assert parse(json.dumps(document))[0].conditions == (
-        Condition(operator_named("bool"), "aws:securetransport", read, variables=True),
+        a_condition(operator_named("bool"), "aws:securetransport", read, variables=True),
     )
 
 
 @pytest.mark.parametrize("empty", [{}, {"StringEquals": {}}])
 def test_an_empty_condition_is_no_condition(empty):
     assert parse(policy(statement(Condition=empty)))[0].conditions == ()
+
+
+@pytest.mark.parametrize(("values", "size"), [(("x",), 1), (("x", "y"), 2), (("x" * 63,), 1), (("x" * 640, ""), 12)])
+def test_a_line_costs_a_step_for_each_value_and_for_each_64_letters(values, size):
+    assert a_condition(operator_named("StringEquals"), "aws:key", values, variables=False).size == size
 
 
 SECOND = "Statement[1]"
@@ -298,6 +315,7 @@ def test_what_the_grammar_does_not_know_is_an_error_that_names_the_place(documen
 def test_a_policy_error_pickles():
     error = pickle.loads(pickle.dumps(PolicyError("Version", "is wrong")))
     assert (error.where, error.problem, str(error)) == ("Version", "is wrong", "Version: is wrong")
+    assert error.args == ("Version", "is wrong")
 
 
 JSON = st.recursive(
@@ -513,6 +531,10 @@ def test_blocks_are_fixed_where_their_neighbours_make_them_no_wider_than_public_
         ([["203.0.113.0/24"]], ["203.0.113.0/25"], "203.0.113.129"),
         ([["203.0.113.0/24"]], ["203.0.113.128/25", "203.0.113.0/26"], "203.0.113.65"),
         ([["203.0.113.0/24"]], ["203.0.112.0/23"], None),
+        ([["203.0.113.0/30"]], ["203.0.113.0/32", "203.0.113.2/31"], "203.0.113.1"),
+        ([["203.0.113.0/30"]], ["203.0.113.3/32", "203.0.113.1/32", "203.0.113.0/32"], "203.0.113.2"),
+        ([["198.51.100.4/30"]], [], "198.51.100.7"),
+        ([["198.51.100.7/32", "198.51.100.8/32"]], [], "198.51.100.7"),
         ([["203.0.113.0/24"]], ["::/0"], "203.0.113.1"),
         ([], ["198.51.100.0/24"], "0.0.0.1"),
         ([], ["0.0.0.0/1", "192.0.0.0/2"], "128.0.0.1"),
@@ -820,9 +842,7 @@ PUBLIC = {
 NOT_PUBLIC = {
     "one ARN without an account": on("ArnEquals", "aws:SourceArn", "arn:aws:sns:us-east-1::topic"),
     "a text that is nobody's ARN": on("StringEquals", "aws:SourceArn", "topic"),
-    "the caller's account is that of the resource, and no request has both": on(
-        "StringEquals", "aws:SourceAccount", "${aws:PrincipalAccount}"
-    ),
+    "two keys that no request has both of": on("StringEquals", "aws:SourceAccount", "${aws:PrincipalAccount}"),
     "an empty account, which nobody has": on("StringEquals", "aws:SourceAccount", ""),
     "no policy": None,
     "an empty text": "",
@@ -968,6 +988,218 @@ def _shout(value: str | list[str]) -> str | list[str]:
     return value.upper() if isinstance(value, str) else [each.upper() for each in value]
 
 
+# --- what has to come together -----------------------------------------------------------------------------------
+
+
+def but(document: dict[str, Any], **condition: Any) -> dict[str, Any]:
+    """The policy with one more Deny, for everybody who fulfils a condition."""
+    return policy(*_statements(document), *deny(Condition=condition)["Statement"])
+
+
+NUMBER, TAGS = "example:number", "aws:TagKeys"
+
+THERE_IS_A_WAY = {
+    "no action at all, in a Deny": policy(statement(Principal="*"), *deny(Action=[])["Statement"]),
+    "no action left out, in an Allow": policy(statement(Principal="*", Action=None, NotAction=[])),
+    "no action left out, in a Deny": policy(statement(Principal="*"), *deny(Action=None, NotAction=[])["Statement"]),
+    "an account id with open digits": policy(statement(Principal={"AWS": "44445555666?"})),
+    "an empty text": on("StringEquals", "aws:UserAgent", ""),
+    "a plain operator on a key with several values, in a Deny": but(
+        to_anyone(), StringNotLike={"aws:PrincipalOrgPaths": "o-abcdefghij/*"}
+    ),
+    "another value than a variable's, in a Deny": but(
+        to_anyone(), StringEquals={"aws:PrincipalArn": "${aws:PrincipalTag/x}"}
+    ),
+    "a variable that makes no ARN": on("ArnEquals", "aws:PrincipalArn", "${aws:ResourceAccount}"),
+    "an address by its first digits": on("StringLike", "aws:SourceIp", "54.*"),
+    "an address by its last digits": on("StringLike", "aws:SourceIp", "*.7"),
+    "two values of one key": to_anyone(
+        **{"ForAnyValue:StringEquals": {TAGS: "a"}, "ForAnyValue:StringLike": {TAGS: "b*"}}
+    ),
+    "two values of one key, and none other": to_anyone(
+        **{
+            "ForAnyValue:StringEquals": {TAGS: "a"},
+            "ForAnyValue:StringLike": {TAGS: "b*"},
+            "ForAllValues:StringLike": {TAGS: ["a*", "b*"]},
+        }
+    ),
+    "a value that is not a variable's": to_anyone(
+        StringNotEquals={"aws:UserAgent": "${aws:Referer}"}, Null={"aws:UserAgent": "false", "aws:Referer": "false"}
+    ),
+    "a value that is a variable's": on("StringEquals", "aws:UserAgent", "${aws:Referer}"),
+    "two variables in one value": on("StringEquals", "aws:UserAgent", "a${aws:Referer}b${aws:PrincipalTag/x}"),
+    "a variable twice, and wildcards": on(
+        "StringLike", "aws:UserAgent", "a*${aws:Referer}*b${aws:PrincipalTag/x}?${aws:PrincipalTag/x}"
+    ),
+    "a variable that is settled elsewhere": to_anyone(
+        StringEquals={"aws:UserAgent": "${aws:Referer}", "aws:Referer": "y"}
+    ),
+    "a variable that is settled elsewhere, in another letter case": to_anyone(
+        StringEqualsIgnoreCase={"aws:UserAgent": "A${aws:Referer}"}, StringEquals={"aws:Referer": "Y"}
+    ),
+    "a variable that has to be missing": on("StringEquals", "aws:UserAgent", "${aws:Referer, 'nobody'}!"),
+    "a tag with the queue's account": on("StringEquals", "aws:ResourceAccount", "${aws:PrincipalTag/owner}"),
+    "a user's name in its own ARN": on("ArnLike", "aws:PrincipalArn", "arn:aws:iam::*:user/${aws:username}"),
+    "a number past all moments": to_anyone(
+        NumericEquals={NUMBER: "1e300"}, DateGreaterThan={NUMBER: "2020-01-01T00:00:00Z"}
+    ),
+    "the last moment of the calendar, and one second": on("DateGreaterThan", "aws:CurrentTime", "9999-12-31T23:59:59Z"),
+    "a moment between two others": to_anyone(
+        DateGreaterThan={"aws:CurrentTime": "2020-01-01T00:00:00Z"},
+        DateLessThan={"aws:CurrentTime": "2020-01-01T00:00:01Z"},
+    ),
+    "the one moment that is named": to_anyone(
+        DateGreaterThanEquals={"aws:CurrentTime": "2020-01-01T00:00:00Z"},
+        DateLessThanEquals={"aws:CurrentTime": "2020-01-01T00:00:00Z"},
+    ),
+    "a moment in seconds": on("NumericLessThan", "aws:EpochTime", "1577836800"),
+    "a number between two others": to_anyone(NumericGreaterThan={NUMBER: "5"}, NumericLessThan={NUMBER: "5.5"}),
+    "another number than two": on("NumericNotEquals", NUMBER, "0", "1"),
+    "a moment that is a text too": to_anyone(
+        DateLessThan={"aws:CurrentTime": "2020-01-01T00:00:00Z"},
+        StringEquals={"aws:CurrentTime": "2019-01-01T00:00:00Z"},
+    ),
+    "bytes": on("BinaryEquals", "example:bytes", "QUJD"),
+    "an address of a key that nobody knows": on("IpAddress", "example:ip", "10.0.0.0/8"),
+    "another address of a key that nobody knows": to_anyone(
+        IpAddress={"example:ip": "10.0.0.0/8"}, NotIpAddress={"example:ip": "10.0.0.0/9"}
+    ),
+    "one of two texts, of which one is a moment": on("StringEquals", "aws:CurrentTime", "x", "2019-01-01T00:00:00Z"),
+    "a queue's own tag": on("StringEquals", "aws:ResourceTag/public", "yes"),
+    "an organisation of the queue's that is not one of the caller's": on("Null", "aws:ResourceOrgID", "true"),
+    "the queue is in the organisation that is named": on("StringEquals", "aws:ResourceOrgID", "o-abcdefghij"),
+    "a queue in a variable": policy(
+        statement(Principal="*", Resource="arn:aws:sqs:us-east-1:111122223333:${aws:PrincipalTag/queue}")
+    ),
+    "a way around three Denies": but(
+        but(
+            but(to_anyone(), StringEquals={"aws:UserAgent": "a"}, Null={"aws:Referer": "true"}),
+            StringEquals={"aws:Referer": "x"},
+        ),
+        StringNotEquals={"aws:UserAgent": ["a", "b"]},
+    ),
+    "anyone of NotPrincipal": policy(
+        statement(Principal="*"),
+        statement(Effect="Deny", Principal=None, NotPrincipal={"AWS": FOREIGN}, Action="sqs:*")
+        | {"Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+    ),
+}
+
+THERE_IS_NO_WAY = {
+    "what is given does not fit a variable": on("StringEquals", "aws:ResourceAccount", "${aws:Referer}!"),
+    "no action at all": policy(statement(Principal="*", Action=[])),
+    "no resource at all": policy(statement(Principal="*", Resource=[])),
+    "nobody's address": on("StringEquals", "aws:SourceIp", "54.1.2.3.4"),
+    "two values of which none may be another": to_anyone(
+        **{
+            "ForAnyValue:StringEquals": {TAGS: "a"},
+            "ForAnyValue:StringLike": {TAGS: "b*"},
+            "ForAllValues:StringLike": {TAGS: "a*"},
+        }
+    ),
+    "two values of a key that has one": to_anyone(
+        **{"ForAnyValue:StringEquals": {"aws:RequestTag/x": "a"}, "ForAnyValue:StringLike": {"aws:RequestTag/x": "b*"}}
+    ),
+    "two values of a key, by plain operators": to_anyone(StringEquals={"a:b": "a"}, StringLike={"a:b": "b*"}),
+    "the caller's account is never the queue's": on("StringEquals", "aws:ResourceAccount", "${aws:PrincipalAccount}"),
+    "no number is both": to_anyone(NumericGreaterThan={NUMBER: "5"}, NumericLessThan={NUMBER: "5"}),
+    "no moment is both": to_anyone(
+        DateGreaterThan={"aws:CurrentTime": "2020-01-01T00:00:00Z"},
+        DateLessThan={"aws:CurrentTime": "2020-01-01T00:00:00Z"},
+    ),
+    "no address is left": to_anyone(
+        IpAddress={"example:ip": "10.0.0.0/8"}, NotIpAddress={"example:ip": ["10.0.0.0/9", "10.128.0.0/9"]}
+    ),
+    "present and missing": to_anyone(Null={"aws:Referer": "true"}, StringEquals={"aws:Referer": "x"}),
+    "neither true nor false": but(on("Bool", "aws:SecureTransport", "true"), Bool={"aws:SecureTransport": "true"}),
+    "a Deny that nothing escapes": but(to_anyone(), StringEquals={"aws:ResourceAccount": OWN}),
+    "Denies that leave nothing together": but(
+        but(
+            but(but(to_anyone(), StringEquals={"a:a": "x", "a:b": "x"}), StringNotEquals={"a:b": "x"}),
+            StringNotEquals={"a:a": "x"},
+        ),
+        Null={"a:a": "true"},
+    ),
+    "the other way round": but(
+        but(but(to_anyone(), StringEquals={"a:a": "x"}), StringNotEquals={"a:a": "x"}), Null={"a:a": "true"}
+    ),
+    "a queue in a variable that makes another": policy(
+        statement(Principal="*", Resource="arn:aws:sqs:us-east-1:111122223333:${aws:PrincipalTag/queue}-2")
+    ),
+    "everyone but those who are named": policy(
+        statement(Principal="*"), statement(Effect="Deny", Principal=None, NotPrincipal=ROLE, Action="sqs:*")
+    ),
+}
+
+
+@pytest.mark.parametrize("document", THERE_IS_A_WAY.values(), ids=THERE_IS_A_WAY.keys())
+def test_a_way_in_is_found_where_there_is_one(document):
+    answer = public_access(document, queue_arn=QUEUE)
+    assert answer.found is True
+    assert answer.witness is not None
+    assert decide(document, answer.witness) is Decision.ALLOW
+
+
+@pytest.mark.parametrize("document", THERE_IS_NO_WAY.values(), ids=THERE_IS_NO_WAY.keys())
+def test_there_is_certainty_where_there_is_no_way_in(document):
+    assert public_access(document, queue_arn=QUEUE).found is False
+
+
+IN_DOUBT = {
+    "private addresses by their text": on("StringLike", "aws:SourceIp", "10.*"),
+    "addresses by a text that is none": on("StringLike", "aws:SourceIp", "nothing*"),
+    "a text that is true and not 'true'": to_anyone(
+        Bool={"example:flag": "true"}, StringNotEquals={"example:flag": "true"}
+    ),
+    "addresses by their text, and not the first that comes to mind": to_anyone(
+        StringLike={"aws:SourceIp": "54.*"}, StringNotEquals={"aws:SourceIp": "54.1.1.1"}
+    ),
+    "two keys that are equal and have to differ": to_anyone(
+        StringNotEquals={"aws:UserAgent": "${aws:Referer}"}, StringEquals={"aws:UserAgent": "x", "aws:Referer": "x"}
+    ),
+    "what is given, and a variable that has to differ": to_anyone(
+        StringNotEquals={"aws:ResourceAccount": "${aws:Referer}"}, StringEquals={"aws:Referer": OWN}
+    ),
+    "a moment that is none": on("StringEquals", "aws:CurrentTime", "x"),
+}
+
+
+@pytest.mark.parametrize("document", IN_DOUBT.values(), ids=IN_DOUBT.keys())
+def test_where_no_value_comes_to_mind_the_answer_is_undecided(document):
+    assert public_access(document, queue_arn=QUEUE).found is None
+
+
+def test_a_request_that_the_evaluator_does_not_confirm_is_no_witness(monkeypatch):
+    monkeypatch.setattr("safe_sqs.policy.search.decide_of", lambda *_: Decision.NO_MATCH)
+    assert public_access(to_anyone(), queue_arn=QUEUE).found is None
+    assert plaintext_access(None, queue_arn=QUEUE).found is True
+    monkeypatch.setattr("safe_sqs.policy.search.decide_of", lambda *_: Decision.DENY)
+    assert plaintext_access(None, queue_arn=QUEUE).found is None
+
+
+# --- decisions that the tests of the semantics do not come to ---------------------------------------------------
+
+
+def allows(document: Any, principal: str = ROLE["AWS"], **keys: str) -> bool:
+    request = Request(principal, "sqs:SendMessage", QUEUE, {f"aws:{key}": (value,) for key, value in keys.items()})
+    return decide(document, request) is Decision.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("operator", "fits"),
+    [("StringEquals", {"Bob": True, "bob": False}), ("StringEqualsIgnoreCase", dict.fromkeys(("Bob", "bob"), True))],
+)
+def test_a_variable_keeps_the_letter_case_of_its_value_where_that_counts(operator, fits):
+    for name, fit in fits.items():
+        assert allows(on(operator, "aws:UserAgent", "${aws:username}"), username="Bob", UserAgent=name) is fit
+
+
+def test_root_is_the_whole_of_the_last_part():
+    named = policy(statement(Principal={"AWS": f"arn:aws:iam::{OWN}:x:root"}))
+    assert not allows(named)
+    assert allows(policy(statement(Principal={"AWS": f"arn:aws:iam::{OWN}:root"})))
+
+
 # --- plain HTTP --------------------------------------------------------------------------------------------------
 
 HTTPS_ONLY = {
@@ -1037,7 +1269,9 @@ def test_plain_http_is_not_denied(document):
     assert answer.witness is not None
     assert answer.witness.keys["aws:SecureTransport"] == ("false",)
     assert decide(document, answer.witness) is not Decision.DENY
-    assert str(answer).endswith(f" over plain HTTP, may {answer.witness.action}, and nothing denies it")
+    assert " over plain HTTP, " in str(answer)
+    assert str(answer).startswith(f"{answer.witness.action} by ")
+    assert str(answer).endswith(", is denied by no statement")
 
 
 @law
@@ -1061,7 +1295,7 @@ def test_without_the_queues_name_only_a_denial_for_every_resource_counts():
 )
 def test_the_sentence_says_to_whom_plain_http_is_left(elements, who):
     answer = plaintext_access(deny(**elements, Condition=INSECURE), queue_arn=QUEUE)
-    assert str(answer) == f"{who} over plain HTTP, may sqs:SendMessage, and nothing denies it"
+    assert str(answer) == f"sqs:SendMessage by {who} over plain HTTP, is denied by no statement"
 
 
 # --- outside the VPC ---------------------------------------------------------------------------------------------
@@ -1154,4 +1388,407 @@ def test_access_is_not_confined(document, allowed):
     assert decide(document, answer.witness) is not Decision.DENY
     for key, ids in (("aws:SourceVpc", "vpcs"), ("aws:SourceVpce", "vpc_endpoints")):
         assert not set(answer.witness.keys.get(key, ())) & set(allowed.get(ids, ()))
-    assert str(answer).endswith(f", may {answer.witness.action}, and nothing denies it")
+    assert str(answer).startswith(f"{answer.witness.action} by ")
+    assert str(answer).endswith(", is denied by no statement")
+
+
+# --- answers -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("elements", "sentence"),
+    [
+        (
+            {},
+            "anyone on the internet, signed in to any AWS account, from 198.51.100.7 over plain HTTP, "
+            "may sqs:SendMessage: statement number 1",
+        ),
+        (
+            {"Sid": "AllowAll", "Action": "SQS:Receive*"},
+            "anyone on the internet, signed in to any AWS account, from 198.51.100.7 over plain HTTP, "
+            "may sqs:ReceiveMessage: statement 'AllowAll'",
+        ),
+        (
+            {"Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+            "anyone on the internet, signed in to any AWS account, from 198.51.100.7 over HTTPS, "
+            "may sqs:SendMessage: statement number 1",
+        ),
+        (
+            {"Condition": {"StringEquals": {"aws:PrincipalType": "Anonymous"}}},
+            "anyone on the internet, without signing in, from 198.51.100.7 over plain HTTP, "
+            "may sqs:SendMessage: statement number 1",
+        ),
+        (
+            {"Condition": {"StringLike": {"aws:SourceVpce": "vpce-*"}}},
+            "anyone signed in to any AWS account, through another VPC endpoint, over plain HTTP, "
+            "with aws:SourceVpce 'vpce-0', may sqs:SendMessage: statement number 1",
+        ),
+        (
+            {"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:*:*"}}},
+            "Amazon SNS, acting for anyone's topic, over HTTPS, "
+            "with aws:SourceArn 'arn:aws:sns:a1:987654321098:a', may sqs:SendMessage: statement number 1",
+        ),
+    ],
+)
+def test_an_answer_is_a_sentence_as_a_person_would_say_it(elements, sentence):
+    answer = public_access(policy(statement(**({"Principal": "*"} | elements))), queue_arn=QUEUE)
+    told = re.sub(r"'arn:aws:sns:[^']*'", "'arn:aws:sns:a1:987654321098:a'", str(answer))
+    assert re.sub(r"'vpce-[0-9a-z]+'", "'vpce-0'", told) == sentence
+
+
+def test_a_key_of_which_no_statement_speaks_is_not_in_the_sentence():
+    answer = public_access(to_anyone(StringLike={"aws:PrincipalOrgID": "o-*"}), queue_arn=QUEUE)
+    assert re.findall(r"with ([^ ]+)", str(answer)) == ["aws:PrincipalOrgID"]
+
+
+def test_what_may_be_a_secret_between_two_is_not_in_the_sentence():
+    document = to_anyone(StringEquals={"aws:Referer": "open-sesame", "aws:UserAgent": "open-barley"})
+    answer = public_access(document, queue_arn=QUEUE)
+    assert answer.found is True
+    assert "open-" not in str(answer)
+
+
+def test_the_answer_names_the_first_statement_that_lets_somebody_in():
+    document = policy(statement(Principal="*", Sid="second", Effect="Deny", Action="sqs:SendMessage"), *two_ways_in())
+    answer = public_access(document, queue_arn=QUEUE)
+    assert (answer.statement, answer.witness.action if answer.witness else "") == (2, "sqs:ReceiveMessage")
+
+
+def two_ways_in() -> list[dict[str, Any]]:
+    return [
+        statement(Principal="*", Sid="closed by the Deny"),
+        statement(Principal="*", Action="sqs:ReceiveMessage"),
+        statement(Principal="*", Sid="third", Action="sqs:DeleteMessage"),
+    ]
+
+
+def test_every_statement_that_lets_somebody_in_is_told_in_order():
+    statements = parse(policy(*two_ways_in(), statement(), statement(Principal={"AWS": "*"}, Action="sqs:*")))
+    told = list(public_statements(statements, queue_arn=QUEUE))
+    assert [answer.statement for _, answer in told] == ["closed by the Deny", 1, "third", 4]
+    assert [allow.name for allow, _ in told] == [answer.statement for _, answer in told]
+
+
+def test_the_answer_of_one_statement_is_that_of_the_whole_policy():
+    document = policy(*two_ways_in())
+    assert public_access(document, queue_arn=QUEUE) == next(public_statements(parse(document), queue_arn=QUEUE))[1]
+
+
+@pytest.mark.parametrize("queue_arn", [QUEUE, ""])
+def test_the_witness_is_about_the_queue(queue_arn):
+    answer = public_access(to_anyone(), queue_arn=queue_arn)
+    assert answer.witness is not None
+    assert answer.witness.resource == queue_arn
+
+
+# --- trusted accounts --------------------------------------------------------------------------------------------
+
+TEN_ACCOUNTS = [f"{PARTNER[:-1]}{digit}" for digit in range(10)]
+
+
+def test_an_account_that_is_trusted_is_no_outsider():
+    ten = on("StringLike", "aws:PrincipalAccount", f"{PARTNER[:-1]}?")
+    assert public_access(ten, queue_arn=QUEUE, trusted_accounts=TEN_ACCOUNTS).found is False
+    answer = public_access(ten, queue_arn=QUEUE, trusted_accounts=TEN_ACCOUNTS[:7] + TEN_ACCOUNTS[8:])
+    assert answer.witness is not None
+    assert answer.witness.keys["aws:PrincipalAccount"] == (TEN_ACCOUNTS[7],)
+
+
+@pytest.mark.parametrize("key", ["aws:PrincipalAccount", "aws:SourceAccount"])
+def test_trust_counts_for_people_and_for_services_that_act_for_them(key):
+    almost_one = on("StringLike", key, f"{PARTNER[:-1]}?")
+    assert public_access(almost_one, queue_arn=QUEUE).found is True
+    assert public_access(almost_one, queue_arn=QUEUE, trusted_accounts=TEN_ACCOUNTS).found is False
+
+
+def test_the_own_account_is_no_outsider():
+    almost_one = on("StringLike", "aws:PrincipalAccount", f"{OWN[:-1]}?")
+    others = [f"{OWN[:-1]}{digit}" for digit in range(10) if str(digit) != OWN[-1]]
+    assert public_access(almost_one, queue_arn=QUEUE, trusted_accounts=others).found is False
+    assert public_access(almost_one, queue_arn="", trusted_accounts=others).found is True
+
+
+def test_where_the_plainest_accounts_are_trusted_another_comes_to_mind():
+    plain = [str(digit) * 12 for digit in range(10)]
+    answer = public_access(to_anyone(), queue_arn=QUEUE, trusted_accounts=plain)
+    assert answer.witness is not None
+    assert answer.witness.principal.split(":")[4] not in plain
+    assert spell_plainly([SHORT], {"short": frozenset("ab")}) is None
+
+
+# --- grants ------------------------------------------------------------------------------------------------------
+
+
+def test_principals_whom_nothing_tells_apart_are_granted_the_same():
+    names = [f"arn:aws:iam::{OWN}:role/{name}" for name in ("a", "b", "c")]
+    found = grants(policy(statement(Principal={"AWS": names})), queue_arn=QUEUE)
+    assert [(grant.principal, grant.actions) for grant in found] == [(name, ("sqs:SendMessage",)) for name in names]
+
+
+def test_principals_whom_a_condition_tells_apart_are_granted_what_each_may():
+    names = [f"arn:aws:iam::{OWN}:role/{name}" for name in ("a", "b")]
+    only_a = {"ArnEquals": {"aws:PrincipalArn": names[0]}}
+    found = grants(policy(statement(Principal={"AWS": names}, Condition=only_a)), queue_arn=QUEUE)
+    assert [grant.principal for grant in found] == names[:1]
+
+
+# --- budgets -----------------------------------------------------------------------------------------------------
+
+UNDECIDED = {
+    "public": (
+        lambda: public_access(policy(statement(Sid="a", Principal="*")), queue_arn=QUEUE),
+        Answer(None, None, "a", "it could not be told whom statement 'a' lets in"),
+    ),
+    "plain HTTP": (
+        lambda: plaintext_access(deny(Condition=INSECURE), queue_arn=QUEUE),
+        Answer(None, told="it could not be told whether plain HTTP is denied to everyone"),
+    ),
+    "outside the VPC": (
+        lambda: outside_vpc_access(outside(SourceVpce="vpce-1"), queue_arn=QUEUE),
+        Answer(None, told="it could not be told whether everyone outside of the VPC is denied"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("ask", "answer"), UNDECIDED.values(), ids=UNDECIDED.keys())
+def test_past_the_budget_the_answer_is_undecided(ask, answer, monkeypatch):
+    assert ask().found is not None
+    monkeypatch.setattr("safe_sqs.policy.questions._STEPS", 1)
+    assert ask() == answer
+
+
+ESCAPES = {f"aws:RequestTag/{number}": f"*{number}*a*b*" for number in range(9)}
+HARD = policy(
+    statement(Principal="*", Action="sqs:*"),
+    *(
+        statement(Effect="Deny", Principal="*", Action="sqs:*", Condition={"StringNotLike": {key: f"{value}*{number}"}})
+        for number in range(6)
+        for key, value in ESCAPES.items()
+    ),
+    statement(Effect="Deny", Principal="*", Action="sqs:*", Condition={"Null": {"aws:RequestTag/8": "false"}}),
+)
+"""Nobody gets in, which is hard to see."""
+
+
+@pytest.mark.parametrize("steps", [1, 10, 100, 1_000, 10_000, 100_000])
+@pytest.mark.parametrize("document", [HARD, deny(Condition=INSECURE), outside(SourceVpce="vpce-1")])
+def test_however_small_the_budget_no_open_door_is_called_shut(document, steps, monkeypatch):
+    opened = policy(*_statements(document), statement(Principal="*", Action="sqs:GetQueueUrl"))
+    for whole in (document, opened):
+        whole_answers = answers(whole)
+        monkeypatch.setattr("safe_sqs.policy.questions._STEPS", steps)
+        for bounded, unbounded in zip(answers(whole), whole_answers, strict=True):
+            assert bounded in (None, unbounded)
+        monkeypatch.undo()
+
+
+def answers(document: Any) -> list[bool | None]:
+    return [
+        public_access(document, queue_arn=QUEUE).found,
+        plaintext_access(document, queue_arn=QUEUE).found,
+        outside_vpc_access(document, queue_arn=QUEUE).found,
+    ]
+
+
+def test_one_statement_that_could_not_be_told_hides_no_other(monkeypatch):
+    from safe_sqs.policy import questions
+
+    first, second = Answer(None, None, 0, "not told"), Answer(True, None, 1, "told")
+    monkeypatch.setattr(questions, "public_statements", lambda *_, **__: iter([(None, first), (None, second)]))
+    assert public_access(policy()) == second
+    monkeypatch.setattr(questions, "public_statements", lambda *_, **__: iter([(None, first)]))
+    assert public_access(policy()) == first
+
+
+# --- what would close it -----------------------------------------------------------------------------------------
+
+
+def mend_of(document: dict[str, Any], queue_arn: str = QUEUE, trusted: tuple[str, ...] = ()) -> str:
+    """What is proposed for the first statement that lets somebody in."""
+    return next(public_findings(parse(document), queue_arn=queue_arn, trusted_accounts=trusted))[2]
+
+
+NAME_WHO_MAY = f'name who may as Principal, or at least the account: {{"AWS": "arn:aws:iam::{OWN}:root"}}'
+ADD_PRINCIPAL = f'add the condition "StringEquals": {{"aws:PrincipalAccount": "{OWN}"}}, or one that names who may'
+ADD_SOURCE = f'add the condition "StringEquals": {{"aws:SourceAccount": "{OWN}"}}, or one that names who may'
+
+
+@pytest.mark.parametrize(
+    ("document", "mend"),
+    [
+        (to_anyone(), f"in statement number 1, {NAME_WHO_MAY}"),
+        (policy(statement(), statement(Principal="*", Sid="b")), f"in statement 'b', {NAME_WHO_MAY}"),
+        (policy(statement(Principal=None, NotPrincipal=ROLE)), f"in statement number 1, {ADD_PRINCIPAL}"),
+        (on("Bool", "aws:SecureTransport", "true"), f"in statement number 1, {ADD_PRINCIPAL}"),
+        (on("ArnLike", "aws:SourceArn", "arn:aws:sns:*:*:*"), f"in statement number 1, {ADD_SOURCE}"),
+        (
+            on("StringEqualsIfExists", "aws:SourceVpce", "vpce-1"),
+            "in statement number 1, write StringEquals instead of StringEqualsIfExists for aws:SourceVpce",
+        ),
+        (
+            on("ForAllValues:StringEquals", "aws:PrincipalOrgID", "o-1"),
+            "in statement number 1, write ForAnyValue:StringEquals instead of ForAllValues:StringEquals for "
+            "aws:PrincipalOrgID",
+        ),
+        (
+            to_anyone(
+                StringEqualsIfExists={"aws:UserAgent": "a"}, **{"ForAllValues:StringEquals": {"aws:SourceOrgID": "o-1"}}
+            ),
+            "in statement number 1, write ForAnyValue:StringEquals instead of ForAllValues:StringEquals for "
+            "aws:SourceOrgID",
+        ),
+        (
+            to_anyone(StringEqualsIfExists={"aws:UserAgent": "a"}, Bool={"aws:SecureTransport": "true"}),
+            f"in statement number 1, {ADD_PRINCIPAL}",
+        ),
+    ],
+)
+def test_the_smallest_change_that_closes_it_is_proposed(document, mend):
+    assert mend_of(document) == mend
+
+
+def test_without_the_queues_account_the_statement_is_to_be_removed():
+    assert mend_of(policy(statement(Principal="*", Sid="a", Resource="*")), queue_arn="") == "remove statement 'a'"
+
+
+def test_a_change_is_proposed_for_another_partition_too():
+    queue = f"arn:aws-cn:sqs:cn-north-1:{OWN}:orders"
+    assert f'{{"AWS": "arn:aws-cn:iam::{OWN}:root"}}' in mend_of(
+        policy(statement(Principal="*", Resource="*")), queue_arn=queue
+    )
+
+
+def changed(document: dict[str, Any], mend: str) -> dict[str, Any]:
+    """The policy after the change that a sentence proposes."""
+    statements = [dict(each) for each in _statements(document)]
+    place = next(
+        index
+        for index, each in enumerate(statements)
+        if re.search(rf"statement (number {index + 1}|'{each.get('Sid', '')}')(,|$)", mend)
+    )
+    target = statements[place]
+    if mend.startswith("remove "):
+        del statements[place]
+    elif "name who may as Principal" in mend:
+        target["Principal"] = json.loads(mend[mend.index("{") :])
+    elif found := re.search(r"write (\S+) instead of (\S+) for (\S+)$", mend):
+        better, worse, key = found.groups()
+        assert key in target["Condition"][worse]
+        target["Condition"] = {
+            better if operator == worse else operator: keys for operator, keys in target["Condition"].items()
+        }
+    else:
+        operator, keys = re.findall(r'add the condition "(\w+)": (\{[^}]*\})', mend)[0]
+        condition = dict(target.get("Condition", {}))
+        target["Condition"] = condition | {operator: condition.get(operator, {}) | json.loads(keys)}
+    return policy(*statements)
+
+
+@pytest.mark.parametrize("document", PUBLIC.values(), ids=PUBLIC.keys())
+def test_what_is_proposed_closes_the_statement(document):
+    before = [answer.statement for _, answer in public_statements(parse(document), queue_arn=QUEUE)]
+    after = changed(document, mend_of(document))
+    assert len(list(public_statements(parse(after), queue_arn=QUEUE))) == len(before) - 1
+
+
+def test_the_change_is_tried_among_the_other_statements_and_with_the_trusted_accounts():
+    document = policy(statement(Principal="*", Sid="a"), statement(Principal="*", Sid="b", Action="sqs:*"))
+    assert mend_of(document) == f"in statement 'a', {NAME_WHO_MAY}"
+    loose = policy(
+        statement(Principal="*", Condition={"StringLikeIfExists": {"aws:PrincipalAccount": f"{PARTNER[:-1]}?"}})
+    )
+    assert mend_of(loose) == f"in statement number 1, {ADD_PRINCIPAL}"
+    assert mend_of(loose, trusted=tuple(TEN_ACCOUNTS)) == (
+        "in statement number 1, write StringLike instead of StringLikeIfExists for aws:PrincipalAccount"
+    )
+
+
+def test_where_it_could_not_be_told_the_statement_is_to_be_made_simpler(monkeypatch):
+    monkeypatch.setattr("safe_sqs.policy.questions._STEPS", 1)
+    document = policy(statement(Principal="*"), statement(Principal="*", Sid="b"))
+    found = list(public_findings(parse(document), queue_arn=QUEUE))
+    assert [(allow.position, answer.found) for allow, answer, _ in found] == [(0, None), (1, None)]
+    assert found[1][2] == "write statement 'b' with fewer conditions and wildcards, or name the principals in it"
+
+
+ADD_DENY = (
+    'add {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "%s", '
+    '"Condition": {"Bool": {"aws:SecureTransport": "false"}}} to the policy'
+)
+
+
+@pytest.mark.parametrize(
+    ("document", "mend"),
+    [
+        (None, ADD_DENY % QUEUE),
+        (policy(statement()), ADD_DENY % QUEUE),
+        (deny(Principal=ROLE, Condition=INSECURE), 'in statement number 1, let the Principal be "*"'),
+        (
+            deny(Principal=None, NotPrincipal=ROLE, Condition=INSECURE),
+            'in statement number 1, let the Principal be "*"',
+        ),
+        (deny(Action="sqs:SendMessage", Condition=INSECURE), 'in statement number 1, let the Action be "sqs:*"'),
+        (deny(Action=None, NotAction="sqs:A*", Condition=INSECURE), 'in statement number 1, let the Action be "sqs:*"'),
+        (deny(Resource=f"{QUEUE}/*", Condition=INSECURE), f'in statement number 1, let the Resource be "{QUEUE}"'),
+        (
+            deny(Resource=None, NotResource=QUEUE, Condition=INSECURE),
+            f'in statement number 1, let the Resource be "{QUEUE}"',
+        ),
+        (
+            policy(statement(), *deny(Sid="tls", Condition={"Bool": {"aws:SecureTransport": "true"}})["Statement"]),
+            'in statement \'tls\', let the Condition be {"Bool": {"aws:SecureTransport": "false"}} and nothing else',
+        ),
+        (
+            deny(Condition=INSECURE | {"StringEquals": {"aws:SourceVpc": "vpc-1"}}),
+            'in statement number 1, let the Condition be {"Bool": {"aws:SecureTransport": "false"}} and nothing else',
+        ),
+        (deny(Action="sqs:SendMessage", Principal=ROLE, Condition=INSECURE), ADD_DENY % QUEUE),
+        (deny(Condition={"StringEquals": {"aws:SourceVpc": "vpc-1"}}), ADD_DENY % QUEUE),
+        (to_anyone(Bool={"aws:SecureTransport": "true"}), ADD_DENY % QUEUE),
+        (
+            policy(
+                *deny(Action="sqs:SendMessage", Principal=ROLE, Condition=INSECURE)["Statement"],
+                *deny(Action="sqs:SendMessage", Condition=INSECURE)["Statement"],
+            ),
+            'in statement number 2, let the Action be "sqs:*"',
+        ),
+        (
+            policy(
+                *deny(Action="sqs:SendMessage", Condition=INSECURE)["Statement"],
+                *deny(Action=None, NotAction="sqs:SendMessage", Principal=ROLE, Condition=INSECURE)["Statement"],
+            ),
+            'in statement number 1, let the Action be "sqs:*"',
+        ),
+    ],
+)
+def test_the_smallest_change_that_denies_plain_http_is_proposed(document, mend):
+    assert closes_plaintext(parse(document), queue_arn=QUEUE) == mend
+
+
+def test_without_the_queues_arn_its_place_is_left_open():
+    assert closes_plaintext((), queue_arn="") == ADD_DENY % "QUEUE_ARN"
+    only_one_queue = parse(deny(Resource=QUEUE, Condition=INSECURE))
+    assert closes_plaintext(only_one_queue, queue_arn="") == 'in statement number 1, let the Resource be "*"'
+
+
+@pytest.mark.parametrize("document", PLAIN_HTTP.values(), ids=PLAIN_HTTP.keys())
+def test_what_is_proposed_denies_plain_http(document):
+    mend = closes_plaintext(parse(document), queue_arn=QUEUE)
+    statements = [dict(each) for each in _statements(document or policy())]
+    if mend.startswith("add "):
+        statements.append(json.loads(mend.removeprefix("add ").removesuffix(" to the policy")))
+    else:
+        element, value = re.findall(r"let the (\w+) be (.*?)(?: and nothing else)?$", mend)[0]
+        denial = next(each for each in statements if each["Effect"] == "Deny")
+        denial.pop(f"Not{element}", None)
+        denial[element] = json.loads(value)
+    assert plaintext_access(policy(*statements), queue_arn=QUEUE).found is False
+
+
+# --- what cannot be read -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ask", [public_access, plaintext_access, outside_vpc_access, grants, foreign_accounts])
+def test_no_question_is_answered_about_a_policy_that_cannot_be_read(ask):
+    with pytest.raises(PolicyError):
+        ask('{"Statement": 5}')

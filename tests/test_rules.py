@@ -6,6 +6,7 @@ import inspect
 import json
 import sys
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -495,18 +496,137 @@ def test_no_policy_grants_nothing(rule):
 
 def test_every_public_statement_is_a_problem_of_its_own():
     facts = Facts(QUEUE, policy=policy({**PUBLIC, "Sid": "everyone"}, statement(), PUBLIC))
+    anyone = "anyone on the internet, signed in to any AWS account, from 198.51.100.7 over plain HTTP"
     assert found("public-access", facts) == [
-        "the queue's policy lets anyone in: statement 'everyone'",
-        "the queue's policy lets anyone in: statement number 3",
+        f"the queue is public: {anyone}, may sqs:SendMessage: statement 'everyone'",
+        f"the queue is public: {anyone}, may sqs:SendMessage: statement number 3",
     ]
+
+
+def test_a_public_statement_comes_with_what_would_close_it():
+    (problem,) = problems("public-access", Facts(QUEUE, policy=policy(statement(), PUBLIC)))
+    assert problem.expected == "a policy that lets in nobody but the accounts, roles, users and sources that it names"
+    assert problem.next_step == (
+        'in statement number 2, name who may as Principal, or at least the account: {"AWS": "arn:aws:iam::'
+        f'{OWN}:root"}}'
+    )
+    assert not problem.unverifiable
+
+
+def test_the_trusted_accounts_of_the_configuration_are_no_outsiders():
+    ten = statement(Principal="*", Condition={"StringLike": {"aws:PrincipalAccount": "44445555666?"}})
+    facts = Facts(QUEUE, policy=policy(ten))
+    assert len(found("public-access", facts)) == 1
+    assert found("public-access", facts, trusted_accounts=[f"44445555666{digit}" for digit in range(10)]) == []
+
+
+@pytest.fixture
+def no_patience(monkeypatch):
+    """A judge of policies that gives up at once."""
+    monkeypatch.setattr("safe_sqs.policy.questions._STEPS", 1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said", "step"),
+    [
+        (
+            "public-access",
+            "it could not be told whom statement number 1 lets in",
+            "write statement number 1 with fewer conditions and wildcards, or name the principals in it",
+        ),
+        (
+            "tls-only-policy",
+            "it could not be told whether plain HTTP is denied to everyone",
+            'add {"Effect": "Deny", "Principal": "*", ',
+        ),
+        (
+            "vpc-only-policy",
+            "it could not be told whether everyone outside of the VPC is denied",
+            'add {"Effect": "Deny", "Principal": "*", ',
+        ),
+    ],
+)
+def test_what_could_not_be_told_is_found_and_unverifiable(rule, said, step, no_patience):
+    (problem,) = problems(rule, Facts(QUEUE, policy=policy(PUBLIC, HTTPS_ONLY, VPC_ONLY)))
+    assert problem.found == said
+    assert problem.next_step.startswith(step)
+    assert problem.unverifiable
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"), [("tls-only-policy", "takes plain HTTP"), ("vpc-only-policy", "can be used from outside the VPC")]
+)
+def test_the_finding_shows_a_request_that_nothing_denies(rule, said):
+    (problem,) = problems(rule, Facts(QUEUE, policy=policy(statement())))
+    assert problem.found == (
+        f"the queue {said}: sqs:SendMessage by anyone on the internet, signed in to any AWS account, from 198.51.100.7 "
+        "over plain HTTP, is denied by no statement"
+    )
+    assert not problem.unverifiable
+
+
+def test_a_deny_that_falls_short_is_to_be_widened():
+    almost = {**HTTPS_ONLY, "Action": "sqs:SendMessage"}
+    (problem,) = problems("tls-only-policy", Facts(QUEUE, policy=policy(statement(), almost)))
+    assert problem.next_step == 'in statement number 2, let the Action be "sqs:*"'
 
 
 def test_every_wide_statement_is_a_problem_of_its_own():
-    facts = Facts(QUEUE, policy=policy({**WIDE, "Sid": "all"}, statement(), WIDE))
+    narrow = statement(Principal={"AWS": f"arn:aws:iam::{OWN}:role/other"})
+    facts = Facts(QUEUE, policy=policy({**WIDE, "Sid": "all"}, narrow, {**WIDE, "Principal": "*"}))
     assert found("least-privilege", facts) == [
-        "the queue's policy grants more than one role needs: statement 'all'",
-        "the queue's policy grants more than one role needs: statement number 3",
+        f"the queue's policy grants {ROLE_ARN} more than one role needs: sqs:*, by statement 'all'",
+        "the queue's policy grants everyone more than one role needs: sqs:*, by statement number 3",
     ]
+
+
+def test_statements_that_are_wide_only_together_are_one_problem():
+    facts = Facts(QUEUE, policy=policy(statement(), statement(Sid="b", Action="sqs:PurgeQueue")))
+    assert found("least-privilege", facts) == [
+        f"the queue's policy grants {ROLE_ARN} more than one role needs: administrator and producer, by "
+        "statement number 1 and statement 'b'"
+    ]
+
+
+@pytest.mark.parametrize("principal", [OWN, f"arn:aws:iam::{OWN}:root"])
+def test_the_own_account_as_a_whole_may_do_everything(principal):
+    facts = Facts(QUEUE, policy=policy(statement(Principal={"AWS": principal}, Action="SQS:*")))
+    assert found("least-privilege", facts) == []
+    other = Facts(
+        QUEUE, policy=policy(statement(Principal={"AWS": principal.replace(OWN, "444455556666")}, Action="*"))
+    )
+    assert len(found("least-privilege", other)) == 1
+
+
+SNS = {"Service": "sns.amazonaws.com"}
+
+
+def test_a_service_that_acts_for_anyone_is_a_problem():
+    (problem,) = problems("least-privilege", Facts(QUEUE, policy=policy(statement(), statement(Principal=SNS))))
+    assert problem.found == "the queue's policy lets sns.amazonaws.com in for whomever it acts: statement number 2"
+    assert problem.next_step == f'add the condition "StringEquals": {{"aws:SourceAccount": "{OWN}"}} to that statement'
+    tied = statement(Principal=SNS, Condition={"StringEquals": {"aws:SourceAccount": OWN}})
+    assert found("least-privilege", Facts(QUEUE, policy=policy(tied))) == []
+
+
+def test_for_a_queue_without_a_name_the_account_of_the_condition_is_left_open():
+    (problem,) = problems("least-privilege", Facts(NAMELESS, policy=policy(statement(Principal=SNS))))
+    assert '"aws:SourceAccount": "ACCOUNT_ID"' in problem.next_step
+
+
+def test_a_service_of_which_it_could_not_be_told_is_a_problem(no_patience):
+    tied = statement(Principal=SNS, Condition={"StringEquals": {"aws:SourceAccount": OWN}})
+    assert len(found("least-privilege", Facts(QUEUE, policy=policy(tied)))) == 1
+
+
+def test_the_finding_about_an_account_names_it_and_those_that_are_trusted():
+    facts = Facts(QUEUE, policy=policy(statement(), statement(Principal={"AWS": "444455556666"}, Sid="partner")))
+    (problem,) = problems("least-privilege", facts, trusted_accounts=["777788889999", OWN])
+    assert problem.found == (
+        "the queue's policy lets in account 444455556666, which is not trusted: statement 'partner'"
+    )
+    assert problem.expected == f"accounts that are trusted: 777788889999, {OWN}"
+    assert problem.next_step == "remove that account, or add 444455556666 to trusted_accounts"
 
 
 def test_an_account_that_is_not_trusted_is_more_than_a_role_needs():
@@ -525,10 +645,33 @@ def test_a_queue_without_a_policy_denies_nothing(rule):
 @pytest.mark.parametrize("rule", ["tls-only-policy", "vpc-only-policy"])
 def test_the_statement_that_the_next_step_proposes_is_one_that_satisfies_the_rule(rule):
     (problem,) = problems(rule, Facts(QUEUE))
-    proposed = (
-        problem.next_step.removeprefix("add ").removesuffix(" to the policy").replace("VPC_ENDPOINT_ID", "vpce-1")
-    )
-    assert found(rule, Facts(QUEUE, policy=policy(json.loads(proposed)))) == []
+    assert found(rule, Facts(QUEUE, policy=policy(proposed_by(problem)))) == []
+
+
+def proposed_by(problem: Problem) -> dict[str, Any]:
+    """The statement that a next step proposes."""
+    text = problem.next_step.removeprefix("add ").replace("VPC_ENDPOINT_ID", "vpce-1")
+    return json.loads(text[: text.index(" to the policy")])
+
+
+@pytest.mark.parametrize(
+    ("settings", "inside"),
+    [
+        ({}, {"aws:SourceVpce": "vpce-1"}),
+        ({"vpc_endpoints": ["vpce-2", "vpce-3"]}, {"aws:SourceVpce": ["vpce-2", "vpce-3"]}),
+        ({"vpcs": ["vpc-8"]}, {"aws:SourceVpc": "vpc-8"}),
+        (
+            {"vpcs": ["vpc-8"], "vpc_endpoints": ["vpce-2"]},
+            {"aws:SourceVpc": "vpc-8", "aws:SourceVpce": "vpce-2"},
+        ),
+    ],
+)
+def test_the_proposed_statement_lets_in_what_is_configured(settings, inside):
+    (problem,) = problems("vpc-only-policy", Facts(QUEUE), **settings)
+    proposed = proposed_by(problem)
+    assert proposed == denying(StringNotEquals=inside) | {"Resource": QUEUE.arn}
+    assert found("vpc-only-policy", Facts(QUEUE, policy=policy(proposed)), **settings) == []
+    assert problem.next_step.endswith(" to the policy; it keeps AWS services out as well")
 
 
 @pytest.mark.parametrize("rule", ["tls-only-policy", "vpc-only-policy"])
@@ -561,17 +704,23 @@ def test_the_dead_letter_queue_is_judged_by_the_same_rules_and_named():
     assert found("dead-letter-queue", with_dead_letter(bad)) == [
         "queue-encryption, on the dead-letter queue dead: no server-side encryption (SqsManagedSseEnabled and "
         "KmsMasterKeyId are not set)",
-        "public-access, on the dead-letter queue dead: the queue's policy lets anyone in: statement number 1",
+        "public-access, on the dead-letter queue dead: the queue is public: anyone on the internet, signed in to any "
+        "AWS account, from 198.51.100.7 over plain HTTP, may sqs:SendMessage: statement number 1",
     ]
 
 
 BAD_DEAD_LETTER = {
     "queue-encryption": Facts(DEAD, policy=policy(HTTPS_ONLY, VPC_ONLY)),
-    "public-access": GOOD._replace(queue=DEAD, policy=policy(PUBLIC, HTTPS_ONLY, VPC_ONLY)),
+    "public-access": GOOD._replace(queue=DEAD, policy=policy(PUBLIC, HTTPS_ONLY)),
     "least-privilege": GOOD._replace(queue=DEAD, policy=policy(WIDE, HTTPS_ONLY, VPC_ONLY)),
     "tls-only-policy": GOOD._replace(queue=DEAD, policy=policy(VPC_ONLY)),
     "vpc-only-policy": GOOD._replace(queue=DEAD, policy=policy(HTTPS_ONLY)),
 }
+
+
+def without_the_vpc(rule: str) -> dict[str, str]:
+    """What is public is outside of any VPC too, so that rule is asked only where it is the one that is tested."""
+    return {} if rule == "vpc-only-policy" else {"vpc-only-policy": "off"}
 
 
 def test_there_is_a_bad_dead_letter_queue_for_each_queue_rule():
@@ -581,15 +730,16 @@ def test_there_is_a_bad_dead_letter_queue_for_each_queue_rule():
 @pytest.mark.parametrize("rule", BAD_DEAD_LETTER)
 def test_the_dead_letter_queue_is_held_to_what_is_enforced_for_its_source(rule):
     facts = with_dead_letter(BAD_DEAD_LETTER[rule])
-    (said,) = found("dead-letter-queue", facts, profile="strict")
+    (said,) = found("dead-letter-queue", facts, profile="strict", modes=without_the_vpc(rule))
     assert said.startswith(f"{rule}, on the dead-letter queue dead: ")
     for mode in ("warn", "off"):
-        assert found("dead-letter-queue", facts, profile="strict", modes={rule: mode}) == []
+        assert found("dead-letter-queue", facts, profile="strict", modes=without_the_vpc(rule) | {rule: mode}) == []
 
 
 @pytest.mark.parametrize("rule", BAD_DEAD_LETTER)
 def test_observing_shows_what_enforcing_would_refuse_in_the_dead_letter_queue(rule):
-    verdict = judge_queue(with_dead_letter(BAD_DEAD_LETTER[rule]), QUEUE, Config(profile="observe"), TODAY)
+    settings = Config(profile="observe", modes=without_the_vpc(rule))
+    verdict = judge_queue(with_dead_letter(BAD_DEAD_LETTER[rule]), QUEUE, settings, TODAY)
     assert [(finding.rule, finding.mode) for finding in verdict.findings] == [("dead-letter-queue", Mode.WARN)]
 
 
@@ -856,8 +1006,143 @@ def test_what_was_wrong_and_stays_wrong_is_left_out():
 
 def test_a_second_public_statement_is_not_covered_by_the_first():
     before = SSE_SQS._replace(policy=policy(PUBLIC))
-    assert added(before, SSE_SQS._replace(policy=policy(PUBLIC, {**PUBLIC, "Action": "sqs:DeleteMessage"}))) == [
+    assert added(before, SSE_SQS._replace(policy=policy(PUBLIC, {**PUBLIC, "Action": "sqs:GetQueueUrl"}))) == [
         "public-access"
+    ]
+
+
+def with_policy(*statements: dict[str, Any]) -> Facts:
+    """A queue that is encrypted, with a policy."""
+    return SSE_SQS._replace(policy=policy(*statements))
+
+
+LOCKED = denying(StringNotEquals={"aws:PrincipalOrgID": "o-1"})
+ONLY_HTTPS, ONLY_VPC = {"modes": {"tls-only-policy": "enforce"}}, {"modes": {"vpc-only-policy": "enforce"}}
+
+
+def test_removing_the_deny_that_closed_a_public_allow_is_refused():
+    locked, unlocked = with_policy(PUBLIC, LOCKED), with_policy(PUBLIC)
+    (finding,) = judge_change(locked, unlocked, Config(), TODAY).refusals
+    assert finding.rule == "public-access"
+    assert finding.found.startswith("after the change, the queue is public: anyone on the internet")
+    assert added(unlocked, locked) == []
+
+
+def test_weakening_the_deny_that_closed_a_public_allow_is_refused():
+    locked = with_policy(PUBLIC, LOCKED)
+    for weaker in (
+        {**LOCKED, "Action": "sqs:ReceiveMessage"},
+        {**LOCKED, "Principal": {"AWS": ROLE_ARN}},
+        {**LOCKED, "Resource": DEAD.arn},
+        denying(StringNotEqualsIfExists={"aws:UserAgent": "x"}),
+    ):
+        assert added(locked, with_policy(PUBLIC, weaker), modes={"tls-only-policy": "off"}) == ["public-access"]
+
+
+def test_a_queue_may_be_mended_step_by_step():
+    steps = [
+        with_policy(PUBLIC, {**PUBLIC, "Sid": "b", "Action": "sqs:GetQueueUrl"}, WIDE),
+        with_policy({**PUBLIC, "Sid": "b", "Action": "sqs:GetQueueUrl"}, WIDE),
+        with_policy({**PUBLIC, "Sid": "b", "Action": "sqs:GetQueueUrl"}, statement()),
+        with_policy(statement()),
+        with_policy(statement(), HTTPS_ONLY),
+        with_policy(statement(), HTTPS_ONLY, VPC_ONLY),
+    ]
+    for before, after in pairwise(steps):
+        assert added(before, after, profile="strict", levels={"queue-encryption": "any"}) == []
+        assert added(after, before, profile="strict", levels={"queue-encryption": "any"}) != []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {**HTTPS_ONLY, "Action": "sqs:SendMessage"},
+        denying(IpAddress={"aws:SourceIp": "198.51.100.0/24"}),
+        denying(StringEquals={"aws:PrincipalType": "AssumedRole"}),
+        denying(Null={"aws:SourceVpce": "true"}),
+    ],
+)
+def test_a_change_that_only_alters_the_witness_is_no_new_problem(more):
+    before, after = with_policy(PUBLIC), with_policy(PUBLIC, more)
+    assert found("public-access", before) != found("public-access", after) != []
+    assert added(before, after) == added(after, before) == []
+
+
+@pytest.mark.parametrize("settings", [{}, ONLY_HTTPS, ONLY_VPC])
+def test_the_order_of_statements_is_no_change(settings):
+    statements = [PUBLIC, {**PUBLIC, "Sid": "b"}, WIDE, {**HTTPS_ONLY, "Action": "sqs:SendMessage"}, statement()]
+    forward, backward = with_policy(*statements), with_policy(*reversed(statements))
+    assert judge_queue(forward, QUEUE, Config(**settings), TODAY).findings
+    assert added(forward, backward, **settings) == added(backward, forward, **settings) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "closing"), [(ONLY_HTTPS, HTTPS_ONLY), (ONLY_VPC, VPC_ONLY)], ids=["plain HTTP", "outside the VPC"]
+)
+def test_removing_the_deny_that_a_rule_asks_for_is_refused(settings, closing):
+    closed, opened = with_policy(statement(), closing), with_policy(statement())
+    (finding,) = judge_change(closed, opened, Config(**settings), TODAY).refusals
+    assert finding.found.endswith(", is denied by no statement")
+    assert added(opened, closed, **settings) == []
+    assert added(opened, opened._replace(policy=None), **settings) == []
+
+
+def test_another_service_or_account_that_is_let_in_is_a_new_problem():
+    settings = {"modes": {"least-privilege": "enforce"}, "trusted_accounts": [OWN]}
+    before = with_policy(statement(Principal=SNS), statement(Principal={"AWS": "444455556666"}))
+    s3 = statement(Principal={"Service": "s3.amazonaws.com"})
+    third = statement(Principal={"AWS": "777788889999"})
+    for more in (s3, third):
+        after = with_policy(statement(Principal=SNS), statement(Principal={"AWS": "444455556666"}), more)
+        assert added(before, after, **settings) == ["least-privilege"]
+        assert added(after, before, **settings) == []
+
+
+def test_a_grant_that_grows_is_a_new_problem_and_one_that_shrinks_is_none():
+    settings = {"modes": {"least-privilege": "enforce"}}
+    three = with_policy(statement(Action=["sqs:SendMessage", "sqs:ReceiveMessage", "sqs:PurgeQueue"]))
+    two = with_policy(statement(Action=["sqs:SendMessage", "sqs:ReceiveMessage"]))
+    assert added(two, three, **settings) == ["least-privilege"]
+    assert added(three, two, **settings) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "statements"),
+    [
+        ("public-access", [PUBLIC]),
+        ("tls-only-policy", [{**HTTPS_ONLY, "Action": "sqs:SendMessage"}]),
+        ("vpc-only-policy", [{**VPC_ONLY, "Action": "sqs:SendMessage"}]),
+    ],
+)
+def test_what_could_not_be_told_before_does_not_cover_what_is_seen_after(rule, statements, monkeypatch):
+    facts = with_policy(*statements)
+    everything_else = {each.name: "off" for each in ALL_RULES if each.name != rule}
+    settings = Config(modes=everything_else | {rule: "enforce"})
+
+    def patience(steps_before: int, steps_after: int) -> Any:
+        steps = iter([steps_before, steps_after])
+        check = RULES_BY_NAME[rule].check
+
+        def impatient(*arguments: Any) -> list[Problem]:
+            with monkeypatch.context() as patched:
+                patched.setattr("safe_sqs.policy.questions._STEPS", next(steps))
+                return list(check(*arguments))
+
+        return (RULES_BY_NAME[rule]._replace(check=impatient),)
+
+    monkeypatch.setattr(judge, "ALL_RULES", patience(1, 100_000))
+    assert rules_of(judge_change(facts, facts, settings, TODAY)) == [rule]
+    monkeypatch.setattr(judge, "ALL_RULES", patience(100_000, 1))
+    assert rules_of(judge_change(facts, facts, settings, TODAY)) == []
+
+
+@pytest.mark.parametrize("unreadable", ["{", policy({**PUBLIC, "Effect": "allow"})])
+def test_a_policy_that_cannot_be_read_covers_nothing_and_is_not_to_be_set(unreadable):
+    assert added(SSE_SQS._replace(policy=unreadable), with_policy(PUBLIC)) == ["public-access", "tls-only-policy"]
+    assert added(with_policy(HTTPS_ONLY), SSE_SQS._replace(policy=unreadable)) == [
+        "public-access",
+        "least-privilege",
+        "tls-only-policy",
     ]
 
 

@@ -1147,6 +1147,72 @@ def test_the_partitions_are_botocores_own(monkeypatch, tmp_path):
     assert not [partition for partition in wire.partitions() if "evil" in partition.dns_suffix]
 
 
+# --- the way through a VPC endpoint ----------------------------------------------------------------------------------
+
+THROUGH_A_VPC = {**WIRE_ONLY, "vpc-route": "enforce"}
+
+
+def test_an_endpoint_that_resolves_to_a_private_address_is_used(known):
+    """The resolver and the sockets are the machine's own."""
+    server, authority = known
+    client = raw_client(endpoint_url=server.url, verify=authority)
+    send(guard(client, Config(trusted_endpoint_hosts=[server.netloc], modes=THROUGH_A_VPC)))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("host", ["52.94.5.1", "[2600:1f18::1]"])
+def test_an_endpoint_that_resolves_to_a_public_address_is_refused_before_anything_is_signed(signatures, host):
+    """The resolver is the machine's own: an address resolves to itself."""
+    client = raw_client(endpoint_url=f"https://{host}")
+    with pytest.raises(RefusedError) as caught:
+        send(guard(client, Config(trusted_endpoint_hosts=[host], modes=THROUGH_A_VPC)))
+    assert [finding.found for finding in caught.value.findings] == [
+        f"the endpoint resolves to the public address {host.strip('[]')}"
+    ]
+    assert signatures == []
+
+
+@pytest.mark.parametrize(
+    ("addresses", "found"),
+    [
+        (["10.0.0.7"], None),
+        (["10.0.0.7", "fd00::7"], None),
+        (["10.0.0.7", "52.94.5.1"], "the endpoint resolves to the public address 52.94.5.1"),
+        ([], "the endpoint's name does not resolve"),
+    ],
+)
+@pytest.mark.parametrize(
+    "host", ["vpce-0a1b2c3d-4e5f6a7b.sqs.us-east-1.vpce.amazonaws.com", "sqs.us-east-1.amazonaws.com"]
+)
+def test_a_host_of_aws_is_used_where_it_resolves_to_private_addresses_only(
+    monkeypatch, signatures, host, addresses, found
+):
+    asked = []
+
+    def getaddrinfo(name, port, *_, **__):
+        asked.append(name)
+        if not addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    class Body:
+        def stream(self):
+            yield b'{"MessageId": "1"}'
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    client = guard(raw_client(endpoint_url=f"https://{host}"), Config(modes=THROUGH_A_VPC))
+    client.meta.events.register("before-send.sqs", lambda request, **_: AWSResponse(request.url, 200, {}, Body()))
+    if found is None:
+        assert send(client)["MessageId"] == "1"
+        assert len(signatures) == 1
+    else:
+        with pytest.raises(RefusedError) as caught:
+            send(client)
+        assert [finding.found for finding in caught.value.findings] == [found]
+        assert signatures == []
+    assert set(asked) == {host}
+
+
 # --- the guard's own look at a key -----------------------------------------------------------------------------------
 
 
