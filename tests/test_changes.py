@@ -31,6 +31,14 @@ HTTPS_ONLY = {
     "Resource": "*",
     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
 }
+MEMBERS_ONLY = {
+    "Sid": "members",
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "sqs:*",
+    "Resource": "*",
+    "Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-abcdefghij"}},
+}
 PUBLIC = {"Sid": "everyone", "Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}
 SHARED = {
     "Sid": "partner",
@@ -158,6 +166,27 @@ BAD_CHANGES: dict[str, tuple[dict[str, str], str, Callable[[Any, str], Any], dic
         permit("other", "999900001111", "SendMessage"),
         {"modes": {"least-privilege": "enforce"}, "trusted_accounts": [OTHER]},
         "least-privilege",
+    ),
+    "the denial that closed an open statement is removed": (
+        {},
+        policy(PUBLIC, MEMBERS_ONLY),
+        forbid("members"),
+        {},
+        "public-access",
+    ),
+    "the denial that closed an open statement is left out of a new policy": (
+        {},
+        policy(PUBLIC, MEMBERS_ONLY),
+        set_to(Policy=policy(PUBLIC)),
+        {},
+        "public-access",
+    ),
+    "the denial that closed an open statement is for another action now": (
+        {},
+        policy(PUBLIC, MEMBERS_ONLY),
+        set_to(Policy=policy(PUBLIC, {**MEMBERS_ONLY, "Action": "sqs:ReceiveMessage"})),
+        {},
+        "public-access",
     ),
     "the denial of plain HTTP is removed": (
         {},
@@ -323,6 +352,8 @@ ADMINISTRATION: dict[str, Callable[[Any, str], Any]] = {
     "a permission is added": permit("more", OTHER, "ReceiveMessage"),
     "another permission is removed": forbid("partner"),
     "the bad permission is removed": forbid("everyone"),
+    "the bad statement is closed by a denial": set_to(Policy=policy(PUBLIC, SHARED, MEMBERS_ONLY)),
+    "the bad statement stays, and shows itself by another request": set_to(Policy=policy(PUBLIC, SHARED, HTTPS_ONLY)),
     "it is tagged": lambda client, url: client.tag_queue(QueueUrl=url, Tags={"a": "b"}),
     "it is looked at": lambda client, url: client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]),
     "it is emptied": lambda client, url: client.purge_queue(QueueUrl=url),

@@ -1013,6 +1013,23 @@ THERE_IS_A_WAY = {
     "a variable that makes no ARN": on("ArnEquals", "aws:PrincipalArn", "${aws:ResourceAccount}"),
     "an address by its first digits": on("StringLike", "aws:SourceIp", "54.*"),
     "an address by its last digits": on("StringLike", "aws:SourceIp", "*.7"),
+    "an address by some of its digits": on("StringLike", "aws:SourceIp", "5?.*"),
+    "an address by all of its dots": on("StringLike", "aws:SourceIp", "54.*.*.*"),
+    "an address by its first and last digits": on("StringLike", "aws:SourceIp", "54.*.7"),
+    "an address but for one digit": on("StringLike", "aws:SourceIp", "?4.1.1.1"),
+    "an address by its first digits, and one more": on("StringLike", "aws:SourceIp", "?4.*.1"),
+    "everyone but roles of one name, which is in doubt": policy(
+        statement(Principal=None, NotPrincipal={"AWS": "arn:aws:iam::*:role/x"})
+    ),
+    "a role of any account": policy(
+        statement(
+            Principal={"AWS": "arn:aws:iam::*:root"}, Condition={"StringEquals": {"aws:PrincipalType": "AssumedRole"}}
+        )
+    ),
+    "another service than the one that is named": policy(
+        statement(Principal={"Service": "sns.amazonaws.com"}),
+        statement(Principal="*", Condition={"ArnLike": {"aws:SourceArn": "arn:aws:s3:::*"}}),
+    ),
     "two values of one key": to_anyone(
         **{"ForAnyValue:StringEquals": {TAGS: "a"}, "ForAnyValue:StringLike": {TAGS: "b*"}}
     ),
@@ -1146,6 +1163,7 @@ def test_there_is_certainty_where_there_is_no_way_in(document):
 
 
 IN_DOUBT = {
+    "a variable for a principal": policy(statement(Principal={"AWS": "${aws:PrincipalArn}"})),
     "private addresses by their text": on("StringLike", "aws:SourceIp", "10.*"),
     "addresses by a text that is none": on("StringLike", "aws:SourceIp", "nothing*"),
     "a text that is true and not 'true'": to_anyone(
@@ -1291,6 +1309,18 @@ def test_without_the_queues_name_only_a_denial_for_every_resource_counts():
     [
         ({"Principal": ROLE}, "anyone on the internet, signed in to any AWS account, from 198.51.100.7"),
         ({"Principal": None, "NotPrincipal": ROLE}, f"{ROLE['AWS']}, from 198.51.100.7"),
+        (
+            {"Principal": None, "NotPrincipal": {"AWS": f"arn:aws:sts::{OWN}:federated-user/bob"}},
+            f"arn:aws:sts::{OWN}:federated-user/bob, from 198.51.100.7",
+        ),
+        (
+            {"Principal": None, "NotPrincipal": {"AWS": f"arn:aws:sts::{OWN}:assumed-role/app/shift"}},
+            f"arn:aws:sts::{OWN}:assumed-role/app/shift, from 198.51.100.7",
+        ),
+        (
+            {"Principal": None, "NotPrincipal": {"AWS": f"arn:aws:iam::{OWN}:user/team/bob"}},
+            f"arn:aws:iam::{OWN}:user/team/bob, from 198.51.100.7",
+        ),
     ],
 )
 def test_the_sentence_says_to_whom_plain_http_is_left(elements, who):
@@ -1481,6 +1511,31 @@ def test_the_witness_is_about_the_queue(queue_arn):
     assert answer.witness.resource == queue_arn
 
 
+UNKNOWN_QUEUE = {
+    "in the account that is named": {"aws:ResourceAccount": FOREIGN},
+    "in the region that is named": {"aws:RequestedRegion": "eu-west-1"},
+}
+
+
+@pytest.mark.parametrize("keys", UNKNOWN_QUEUE.values(), ids=UNKNOWN_QUEUE.keys())
+def test_a_queue_of_unknown_arn_may_be_anywhere(keys):
+    only_there = to_anyone(StringEquals=keys)
+    assert public_access(only_there, queue_arn=QUEUE).found is False
+    assert public_access(only_there).found is not False
+    all_but_there = deny(Resource="*", Condition=INSECURE | {"StringNotEquals": keys})
+    assert plaintext_access(all_but_there, queue_arn=QUEUE).found is False
+    assert plaintext_access(all_but_there).found is not False
+
+
+def test_the_witness_is_none_of_those_who_are_named():
+    first = public_access(to_anyone(), queue_arn=QUEUE).witness
+    assert first is not None
+    answer = plaintext_access(deny(Principal={"AWS": first.principal}, Condition=INSECURE), queue_arn=QUEUE)
+    assert answer.witness is not None
+    assert answer.witness.principal.startswith("arn:aws:iam::")
+    assert answer.witness.principal != first.principal
+
+
 # --- trusted accounts --------------------------------------------------------------------------------------------
 
 TEN_ACCOUNTS = [f"{PARTNER[:-1]}{digit}" for digit in range(10)]
@@ -1530,6 +1585,43 @@ def test_principals_whom_a_condition_tells_apart_are_granted_what_each_may():
     only_a = {"ArnEquals": {"aws:PrincipalArn": names[0]}}
     found = grants(policy(statement(Principal={"AWS": names}, Condition=only_a)), queue_arn=QUEUE)
     assert [grant.principal for grant in found] == names[:1]
+
+
+def test_a_principal_that_is_named_plainly_is_granted_beside_a_pattern():
+    found = grants(policy(statement(Principal={"AWS": [ROLE["AWS"], "arn:aws:iam::*:role/x"]})), queue_arn=QUEUE)
+    assert [grant.principal for grant in found] == [ROLE["AWS"], "arn:aws:iam::*:role/x"]
+
+
+def test_everyone_is_one_grantee_however_it_is_written():
+    found = grants(policy(statement(Principal={"AWS": "*", "Service": "*", "CanonicalUser": ""})), queue_arn=QUEUE)
+    assert [(grant.principal, str(grant)) for grant in found] == [("*", "everyone")]
+
+
+@pytest.mark.parametrize("key", ["aws:SourceAccount", "aws:SourceOwner"])
+def test_a_service_is_granted_what_it_may_for_the_account_that_is_named(key):
+    (grant,) = grants(
+        policy(statement(Principal={"Service": "sns.amazonaws.com"}, Condition={"StringEquals": {key: OWN}})),
+        queue_arn=QUEUE,
+    )
+    assert (grant.principal, grant.actions) == ("sns.amazonaws.com", ("sqs:SendMessage",))
+
+
+def accounts_in(document: Any) -> list[str]:
+    return [foreigner.name for foreigner in foreign_accounts(document, queue_arn=QUEUE)]
+
+
+def test_of_two_accounts_that_are_named_as_principals_only_the_one_that_is_not_denied_is_let_in():
+    both = statement(Principal={"AWS": [FOREIGN, PARTNER]})
+    assert accounts_in(policy(both)) == [FOREIGN, PARTNER]
+    for denied, other in ((FOREIGN, PARTNER), (PARTNER, FOREIGN)):
+        assert accounts_in(policy(both, *deny(Principal={"AWS": denied})["Statement"])) == [other]
+
+
+def test_of_two_accounts_that_are_named_in_a_condition_only_the_one_that_is_not_denied_is_let_in():
+    both = on("StringEquals", "aws:PrincipalAccount", FOREIGN, PARTNER)
+    assert accounts_in(both) == [FOREIGN, PARTNER]
+    for denied, other in ((FOREIGN, PARTNER), (PARTNER, FOREIGN)):
+        assert accounts_in(but(both, StringEquals={"aws:PrincipalAccount": denied})) == [other]
 
 
 # --- budgets -----------------------------------------------------------------------------------------------------
@@ -1709,6 +1801,34 @@ def test_where_it_could_not_be_told_the_statement_is_to_be_made_simpler(monkeypa
     found = list(public_findings(parse(document), queue_arn=QUEUE))
     assert [(allow.position, answer.found) for allow, answer, _ in found] == [(0, None), (1, None)]
     assert found[1][2] == "write statement 'b' with fewer conditions and wildcards, or name the principals in it"
+
+
+def test_the_change_is_tried_beside_the_denials_that_stay():
+    """Once the key has to be there, the Deny closes what is left."""
+    document = policy(
+        statement(Principal="*", Condition={"StringLikeIfExists": {"aws:SourceVpce": "vpce-*"}}),
+        *deny(Condition={"StringNotEquals": {"aws:SourceVpce": "vpce-1"}, "Null": {"aws:SourceVpce": "false"}})[
+            "Statement"
+        ],
+    )
+    assert mend_of(document) == (
+        "in statement number 1, write StringLike instead of StringLikeIfExists for aws:SourceVpce"
+    )
+
+
+def test_each_statement_has_a_change_of_its_own():
+    found = public_findings(parse(policy(*two_ways_in())), queue_arn=QUEUE)
+    assert [mend for _, _, mend in found] == [
+        f"in statement 'closed by the Deny', {NAME_WHO_MAY}",
+        f"in statement number 2, {NAME_WHO_MAY}",
+        f"in statement 'third', {NAME_WHO_MAY}",
+    ]
+
+
+def test_nothing_is_to_be_changed_where_only_trusted_accounts_get_in():
+    ten = parse(on("StringLike", "aws:PrincipalAccount", f"{PARTNER[:-1]}?"))
+    assert len(list(public_findings(ten, queue_arn=QUEUE))) == 1
+    assert list(public_findings(ten, queue_arn=QUEUE, trusted_accounts=iter(TEN_ACCOUNTS))) == []
 
 
 ADD_DENY = (

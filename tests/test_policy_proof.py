@@ -51,7 +51,16 @@ def public_but_for(not_principal: Any, **condition: Any) -> Case:
     return case
 
 
+def public_with_two_values() -> Case:
+    case = public_to("*", StringLike={"example:Own": ["true"]}, StringEqualsIgnoreCase={"example:Own": ["x"]})
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": QUEUE}
+    set_operator = {"ForAnyValue:StringEquals": {"example:Own": ["*"]}}
+    case.document["Statement"].append({**deny, "Condition": set_operator})
+    return case
+
+
 RARE = {
+    "two values of a key that a set operator asks about in another statement": public_with_two_values(),
     "a federated user of an account that is named by a wildcard": public_to(
         {"AWS": "7777*"}, StringEquals={"aws:PrincipalType": ["FederatedUser"]}
     ),
@@ -77,3 +86,11 @@ def test_judge_and_oracles_agree_where_they_once_did_not(oracle: str, case: Case
     outcome = ORACLES[oracle](case)
     assert outcome is not None
     assert (outcome.judge, outcome.oracle, outcome.problem) == (True, True, "")
+
+
+@pytest.mark.parametrize("oracle", ORACLES)
+def test_a_service_named_beside_a_wildcard_is_not_public_by_that(oracle: str):
+    named = {"Service": "sns.amazonaws.com", "AWS": "arn:aws:iam::444455556666:role/*"}
+    outcome = ORACLES[oracle](public_to(named))
+    assert outcome is not None
+    assert (outcome.judge, outcome.oracle, outcome.problem) == (False, False, "")

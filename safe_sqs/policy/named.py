@@ -39,6 +39,7 @@ __all__ = [
     "about_the_queue",
     "account_in",
     "account_of_queue",
+    "but_the_named",
     "is_open_to_many",
     "is_whole_account",
     "names_in",
@@ -118,9 +119,15 @@ def account_in(text: str) -> str:
 
 def is_open_to_many(statement: Statement) -> bool:
     """True when the principals of a statement are not all named in full."""
-    return statement.principals_negated or any(
-        name == "" or has_wildcard(name) or "${" in name for _, name in statement.principals
-    )
+    return statement.principals_negated or bool(but_the_named(statement).principals)
+
+
+def but_the_named(statement: Statement) -> Statement:
+    """The statement without the principals that it names in full: what it grants to them is granted to no stranger."""
+    if statement.principals_negated:
+        return statement
+    wide = ((kind, name) for kind, name in statement.principals if name == "" or has_wildcard(name) or "${" in name)
+    return statement._replace(principals=tuple(wide))
 
 
 def about_the_queue(statements: Iterable[Statement]) -> list[dict[str, Domain]]:

@@ -14,6 +14,7 @@ from safe_sqs.policy.named import (
     SERVICES_WITH_ROWS,
     Names,
     about_the_queue,
+    but_the_named,
     is_open_to_many,
     is_whole_account,
     names_in,
@@ -107,7 +108,8 @@ def public_statements(
     named = names_in(statements, queue_arn, trusted_accounts)
     searches = list(for_strangers(statements, queue_arn, named, budget or a_budget()))
     for allow in open_to_many:
-        found = next(filter(None, (search.witness(map(Suspect, CALLERS), allow) for search in searches)), None)
+        wide = but_the_named(allow)
+        found = next(filter(None, (search.witness(map(Suspect, CALLERS), wide) for search in searches)), None)
         if found is not None:
             suspect, request = found
             who = caller_in_words(suspect.caller.words, request, statements)

@@ -124,6 +124,13 @@ _Fit = tuple[Literal, bool]
 """A line, and whether a value is to fit it. Where the operator is negated, the line holds when no value does."""
 
 
+def _keys_of_sets(statements: Iterable[Statement]) -> Iterator[str]:
+    """The keys of which a request may have several values: those known for it, and those that a set operator is for."""
+    yield from MULTIVALUED
+    for statement in statements:
+        yield from (line.key for line in statement.conditions if line.operator.over is not Over.PLAIN)
+
+
 class Settler:
     """Settles values in one scene, and remembers what it settled. `undecided` says that it had to give up the last
     time, and so cannot vouch for it that there are no such values.
@@ -137,6 +144,7 @@ class Settler:
         self._groups: dict[Group, list[str]] = {}
         self._constants: dict[str, tuple[str, ...]] = {}
         self._gave_up = False
+        self._with_several = {key for key in _keys_of_sets(scene.statements) if not key.startswith(_SINGLE_VALUED)}
         self._known: dict[tuple[Group, frozenset[Literal]], tuple[Keys | None, bool]] = {}
         for key in keys:
             self._add(key)
@@ -346,9 +354,7 @@ class Settler:
         value = self._value([*everywhere, *somewhere])
         if value is not None:
             return (value,)
-        plain_only = all(literal.line.operator.over is Over.PLAIN for literal in literals)
-        one_only = key.startswith(_SINGLE_VALUED) or (plain_only and key not in MULTIVALUED)
-        if one_only or len(somewhere) < 2:  # one value cannot do what two can
+        if key not in self._with_several or len(somewhere) < 2:  # one value cannot do what two can
             return None
         values = [self._value([*everywhere, fit]) for fit in somewhere]
         found = [value for value in values if value is not None]
