@@ -6,6 +6,8 @@ VERSIONS := 3.10 3.11 3.12 3.13 3.14
 SOURCES := setup.cfg pyproject.toml README.md $(shell find safe_sqs -type f -not -name '*.pyc')
 # What the oldest versions are tried with in `make test`; `make oldest` runs everything.
 SHORT := tests/test_smoke.py tests/test_transport.py tests/test_drop_in.py tests/test_lookups.py
+# Long searches, which being measured would make several times as long.
+PROOF := tests/test_policy_proof.py
 # The tools that `make bench-policy` compares with: each has benchmarks/peers/NAME.txt.
 PEERS := policyuniverse prowler checkov c7n
 PEERS_PYTHON ?= $(PYTHON)
@@ -25,8 +27,9 @@ demo: $(VENV)/.installed ## guarded producers and consumers against an emulator 
 	$(BIN)/safe-sqs demo
 
 test: check ## all tests and checks, on the built wheel; the short form of `make oldest` too
-	$(BIN)/pytest -n auto --cov --cov-report=
+	$(BIN)/pytest -n auto --cov --cov-report= --ignore=$(PROOF)
 	$(BIN)/coverage report --fail-under=100 --include='*/safe_sqs/policy/*,*/safe_sqs/rules/*,*/safe_sqs/judge.py'
+	$(BIN)/pytest -n auto $(PROOF)
 	$(MAKE) oldest TESTS="$(SHORT)"
 
 check: $(VENV)/.installed ## ruff and mypy

@@ -657,6 +657,8 @@ def is_met(demands: Any, taken: Any, spelling: dict[Slice, str]) -> bool:
         ((HEAD,), [demand((HEAD,), "a"), demand(("FIXED",), "fixed", without_case=True)], True),
         ((CAPITALS,), [demand((CAPITALS,), "ab", without_case=True)], True),
         ((CAPITALS,), [demand((CAPITALS,), "ab")], False),
+        ((HEAD,), [demand((HEAD, "b>"), "aab>")], True),
+        ((HEAD,), [demand((HEAD, "b>"), "b>")], False),
         ((TAIL,), [demand((TAIL,), "*a:b*")], True),
         ((TAIL,), [demand(("::", TAIL), "*:*:a*:b:*:*", part=True)], True),
         ((TAIL,), [demand(("::", TAIL), "*:*:a*:b:*:*", part=True), demand(("::", TAIL), "*b::*", wanted=False)], True),
@@ -1615,6 +1617,26 @@ def test_of_two_accounts_that_are_named_as_principals_only_the_one_that_is_not_d
     assert accounts_in(policy(both)) == [FOREIGN, PARTNER]
     for denied, other in ((FOREIGN, PARTNER), (PARTNER, FOREIGN)):
         assert accounts_in(policy(both, *deny(Principal={"AWS": denied})["Statement"])) == [other]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        lambda account: {"Principal": {"AWS": account}},
+        lambda account: {"Principal": {"AWS": f"arn:aws:iam::{account}:role/app"}},
+        lambda account: {"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalAccount": account}}},
+        lambda account: {"Principal": "*", "Condition": {"ArnLike": {"aws:SourceArn": f"arn:aws:sns:*:{account}:*"}}},
+    ],
+)
+def test_each_account_is_told_with_the_statement_that_lets_it_in(name):
+    document = policy(
+        statement(**name(PARTNER), Sid="partner"), statement(**name(FOREIGN), Sid="foreign"), statement(Sid="own")
+    )
+    found = foreign_accounts(document, queue_arn=QUEUE)
+    assert [(foreigner.name, foreigner.statement) for foreigner in found] == [
+        (FOREIGN, "foreign"),
+        (PARTNER, "partner"),
+    ]
 
 
 def test_of_two_accounts_that_are_named_in_a_condition_only_the_one_that_is_not_denied_is_let_in():

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from safe_sqs.patterns import has_wildcard
 from safe_sqs.policy.conditions import Keys, holds
 from safe_sqs.policy.document import Condition, Statement, a_condition
 from safe_sqs.policy.evaluate import (
@@ -25,7 +26,7 @@ from safe_sqs.policy.evaluate import (
     variable_resource,
 )
 from safe_sqs.policy.operators import operator_named
-from safe_sqs.policy.outsiders import Absent, Caller, Domain, Given, OneOf, Spelled, domain_of, name_of
+from safe_sqs.policy.outsiders import Absent, Caller, Domain, Given, OneOf, Open, Spelled, domain_of, name_of
 from safe_sqs.policy.settle import Literal, Scene, Settler, cost_of
 from safe_sqs.policy.spelling import Budget, Slice, TooCostlyError
 
@@ -81,9 +82,13 @@ class Search:
         self._budget = budget
         self._keys = [*sorted(keys_in(asked.statements, asked.queue_arn)), *_SHOWN]
         parts = asked.queue_arn.split(":")
-        partition, region, account = (parts[1], parts[3], parts[4]) if len(parts) == 6 else ("aws", "us-east-1", "")
-        self._given = {Given.PARTITION: partition, Given.REGION: region, Given.OWNER: account}
+        self._given = {Given.PARTITION: _partition(asked.statements)}
         self._settled = {**asked.settled, RESOURCE: OneOf((asked.queue_arn,))}
+        if len(parts) == 6:
+            self._given = {Given.PARTITION: parts[1], Given.REGION: parts[3], Given.OWNER: parts[4]}
+        else:
+            self._given |= {Given.REGION: "us-east-1", Given.OWNER: ""}
+            self._settled |= {"aws:requestedregion": Open(optional=False), "aws:resourceaccount": Open(optional=False)}
         self._settlers: dict[tuple[object, ...], Settler] = {}
         self._denies = tuple(
             statement
@@ -281,6 +286,13 @@ class _Attempt:
             return request
         self.undecided = True
         return None
+
+
+def _partition(statements: Iterable[Statement]) -> str:
+    """The partition of a queue of unknown ARN: that of the first ARN in a Resource element."""
+    texts = (text for statement in statements for text in statement.resources if text.startswith("arn:"))
+    partition = next(texts, "arn:aws:").split(":")[1]
+    return "aws" if has_wildcard(partition) else partition
 
 
 def _text(value: str | Given, given: Mapping[Given, str]) -> str:
