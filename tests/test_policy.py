@@ -657,6 +657,8 @@ def is_met(demands: Any, taken: Any, spelling: dict[Slice, str]) -> bool:
         ((HEAD,), [demand((HEAD,), "a"), demand(("FIXED",), "fixed", without_case=True)], True),
         ((CAPITALS,), [demand((CAPITALS,), "ab", without_case=True)], True),
         ((CAPITALS,), [demand((CAPITALS,), "ab")], False),
+        ((PAIR,), [demand((PAIR,), "a", "ab")], True),
+        ((HEAD,), [demand((HEAD,), "a", "b"), demand((HEAD,), "a", wanted=False)], True),
         ((HEAD,), [demand((HEAD, "b>"), "aab>")], True),
         ((HEAD,), [demand((HEAD, "b>"), "b>")], False),
         ((TAIL,), [demand((TAIL,), "*a:b*")], True),
@@ -1057,6 +1059,12 @@ THERE_IS_A_WAY = {
         StringEqualsIgnoreCase={"aws:UserAgent": "A${aws:Referer}"}, StringEquals={"aws:Referer": "Y"}
     ),
     "a variable that has to be missing": on("StringEquals", "aws:UserAgent", "${aws:Referer, 'nobody'}!"),
+    "a variable that is missing": to_anyone(
+        StringEquals={"aws:UserAgent": "${aws:Referer, 'nobody'}!"}, Null={"aws:Referer": "true"}
+    ),
+    "a variable with a star in its value": to_anyone(
+        StringLike={"aws:UserAgent": "${aws:Referer}-*"}, StringEquals={"aws:Referer": "a*"}
+    ),
     "a tag with the queue's account": on("StringEquals", "aws:ResourceAccount", "${aws:PrincipalTag/owner}"),
     "a user's name in its own ARN": on("ArnLike", "aws:PrincipalArn", "arn:aws:iam::*:user/${aws:username}"),
     "a number past all moments": to_anyone(
@@ -1105,6 +1113,19 @@ THERE_IS_A_WAY = {
 }
 
 THERE_IS_NO_WAY = {
+    "Denies that are escaped in either order, to one that is not escaped": but(
+        but(
+            but(
+                but(
+                    to_anyone(Null={"a:a": "false", "a:b": "false"}),
+                    StringEquals={"a:a": "x", "a:b": "x"},
+                ),
+                StringEquals={"a:b": "x"},
+            ),
+            StringEquals={"a:a": "x"},
+        ),
+        StringEquals={"aws:ResourceAccount": OWN},
+    ),
     "what is given does not fit a variable": on("StringEquals", "aws:ResourceAccount", "${aws:Referer}!"),
     "no action at all": policy(statement(Principal="*", Action=[])),
     "no resource at all": policy(statement(Principal="*", Resource=[])),
@@ -1174,6 +1195,9 @@ IN_DOUBT = {
     "addresses by their text, and not the first that comes to mind": to_anyone(
         StringLike={"aws:SourceIp": "54.*"}, StringNotEquals={"aws:SourceIp": "54.1.1.1"}
     ),
+    "addresses by their text, and not by another": to_anyone(
+        StringLike={"aws:SourceIp": "54.*"}, StringNotLike={"aws:SourceIp": "54.1.*"}
+    ),
     "two keys that are equal and have to differ": to_anyone(
         StringNotEquals={"aws:UserAgent": "${aws:Referer}"}, StringEquals={"aws:UserAgent": "x", "aws:Referer": "x"}
     ),
@@ -1212,6 +1236,13 @@ def allows(document: Any, principal: str = ROLE["AWS"], **keys: str) -> bool:
 def test_a_variable_keeps_the_letter_case_of_its_value_where_that_counts(operator, fits):
     for name, fit in fits.items():
         assert allows(on(operator, "aws:UserAgent", "${aws:username}"), username="Bob", UserAgent=name) is fit
+
+
+@pytest.mark.parametrize("moment", ["2020-01-01T12:30:00+12:30", "2019-12-31T13:45:00-10:15", "2020-01-01T00:00:00Z"])
+def test_an_offset_from_utc_has_hours_and_minutes(moment):
+    assert allows(on("DateEquals", "aws:CurrentTime", "2020-01-01T00:00:00Z"), CurrentTime=moment)
+    assert allows(on("DateEquals", "aws:CurrentTime", moment), CurrentTime="2020-01-01T00:00:00Z")
+    assert not allows(on("DateEquals", "aws:CurrentTime", moment), CurrentTime="2020-01-01T00:00:01Z")
 
 
 def test_root_is_the_whole_of_the_last_part():
@@ -1527,6 +1558,25 @@ def test_a_queue_of_unknown_arn_may_be_anywhere(keys):
     all_but_there = deny(Resource="*", Condition=INSECURE | {"StringNotEquals": keys})
     assert plaintext_access(all_but_there, queue_arn=QUEUE).found is False
     assert plaintext_access(all_but_there).found is not False
+
+
+LAMBDA = "lambda.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"Principal": None, "NotPrincipal": {"Service": LAMBDA}, "Condition": INSECURE},
+        {"Condition": INSECURE | {"StringNotEquals": {"aws:PrincipalServiceName": LAMBDA}}},
+        {"Condition": INSECURE | {"ForAllValues:StringNotEquals": {"aws:PrincipalServiceNamesList": LAMBDA}}},
+    ],
+    ids=["NotPrincipal", "its name", "its names"],
+)
+def test_plain_http_is_left_to_a_service_that_is_left_out(elements):
+    answer = plaintext_access(deny(**elements), queue_arn=QUEUE)
+    assert answer.witness is not None
+    assert answer.witness.principal == LAMBDA
+    assert f"sqs:SendMessage by {LAMBDA}, " in str(answer)
 
 
 def test_the_witness_is_none_of_those_who_are_named():

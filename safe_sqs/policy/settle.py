@@ -400,14 +400,14 @@ class Settler:
     def repairs(self, broken: Literal, keys: Keys) -> Iterator[tuple[Literal, ...]]:
         """What else to demand so that a variable has the value that is compared with, or the other way round."""
         line = broken.line
-        values = keys.get(line.key, ())
+        values = keys[line.key]  # without any, no variable is looked at, and nothing is broken
         if broken.wanted is line.operator.negated:  # they must not be equal
             for variable in broken.variables:
                 yield (Literal(_line("Null", variable.key, "true"), True),)
             for variable in broken.variables:
                 for value in values:
                     yield (_equal(line.key, value), Literal(_line("StringEquals", variable.key, value), False))
-        elif values:
+        else:
             for text in line.values:
                 yield from self._ways_to_fit(
                     a_condition(line.operator, line.key, (text,), variables=line.variables), values[0], keys
