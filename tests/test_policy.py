@@ -1126,6 +1126,13 @@ THERE_IS_NO_WAY = {
         ),
         StringEquals={"aws:ResourceAccount": OWN},
     ),
+    "a tag that has to differ from a part of the queue's name, and is it": policy(
+        statement(Principal="*", Condition={"StringEquals": {"aws:PrincipalTag/queue": "orders"}}),
+        statement(Effect="Deny", Principal="*", Resource=f"arn:aws:sqs:us-east-1:{OWN}:${{aws:PrincipalTag/queue}}"),
+    ),
+    "what is given, and a variable that has to differ": to_anyone(
+        StringNotEquals={"aws:ResourceAccount": "${aws:Referer}"}, StringEquals={"aws:Referer": OWN}
+    ),
     "what is given does not fit a variable": on("StringEquals", "aws:ResourceAccount", "${aws:Referer}!"),
     "no action at all": policy(statement(Principal="*", Action=[])),
     "no resource at all": policy(statement(Principal="*", Resource=[])),
@@ -1201,8 +1208,8 @@ IN_DOUBT = {
     "two keys that are equal and have to differ": to_anyone(
         StringNotEquals={"aws:UserAgent": "${aws:Referer}"}, StringEquals={"aws:UserAgent": "x", "aws:Referer": "x"}
     ),
-    "what is given, and a variable that has to differ": to_anyone(
-        StringNotEquals={"aws:ResourceAccount": "${aws:Referer}"}, StringEquals={"aws:Referer": OWN}
+    "what is given, and a variable that has to differ, or to have two values": to_anyone(
+        **{"StringNotEquals": {"aws:ResourceAccount": "${a:b}"}, "ForAnyValue:StringEquals": {"a:b": OWN}}
     ),
     "a moment that is none": on("StringEquals", "aws:CurrentTime", "x"),
 }

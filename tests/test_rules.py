@@ -1098,6 +1098,13 @@ def test_another_service_or_account_that_is_let_in_is_a_new_problem():
         assert added(after, before, **settings) == []
 
 
+def test_removing_a_deny_that_left_a_part_of_the_queue_open_is_refused():
+    wide = {**PUBLIC, "Action": "sqs:*"}
+    but_send = {"Effect": "Deny", "Principal": "*", "NotAction": "sqs:SendMessage", "Resource": "*"}
+    assert added(with_policy(wide, but_send), with_policy(wide)) == ["public-access", "least-privilege"]
+    assert added(with_policy(wide), with_policy(wide, but_send)) == []
+
+
 def test_a_grant_that_grows_is_a_new_problem_and_one_that_shrinks_is_none():
     settings = {"modes": {"least-privilege": "enforce"}}
     three = with_policy(statement(Action=["sqs:SendMessage", "sqs:ReceiveMessage", "sqs:PurgeQueue"]))

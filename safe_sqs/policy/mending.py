@@ -23,7 +23,9 @@ def public_findings(
     which it lets none in, in words."""
     trusted = tuple(trusted_accounts)
     budget = a_budget()
-    for allow, answer in public_statements(statements, queue_arn=queue_arn, trusted_accounts=trusted):
+    for allow, answer in public_statements(
+        statements, queue_arn=queue_arn, trusted_accounts=trusted, every_action=True
+    ):
         if answer.witness is None:
             yield (
                 allow,

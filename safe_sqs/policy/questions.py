@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from safe_sqs.patterns import has_wildcard
 from safe_sqs.policy.document import Document, Statement, parse
-from safe_sqs.policy.evaluate import Request, account_of
+from safe_sqs.policy.evaluate import ACTIONS, Request, account_of
 from safe_sqs.policy.named import (
     SERVICES_WITH_ROWS,
     Names,
@@ -61,13 +61,15 @@ class Answer(NamedTuple):
     """The answer to one question.
 
     `found` is None when it could not be told. `witness` is the request that shows it, `statement` the Sid or the index
-    of the statement that lets it in (None where the question is what no statement stops).
+    of the statement that lets it in (None where the question is what no statement stops). `actions` are all those for
+    which there is such a request, where that was asked as well.
     """
 
     found: bool | None
     witness: Request | None = None
     statement: str | int | None = None
     told: str = ""
+    actions: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.told
@@ -75,7 +77,7 @@ class Answer(NamedTuple):
     def identities(self, danger: str) -> tuple[str, ...]:
         """What tells a danger from others before and after a change. One that is seen is more than one in doubt."""
         doubt = f"in doubt: {danger}"
-        return (danger, doubt) if self.found else (doubt,)
+        return (danger, doubt, *(f"{danger}: {action}" for action in self.actions)) if self.found else (doubt,)
 
 
 def public_access(document: Document, *, queue_arn: str = "", trusted_accounts: Iterable[str] = ()) -> Answer:
@@ -98,9 +100,13 @@ def public_statements(
     queue_arn: str,
     trusted_accounts: Iterable[str] = (),
     only: Statement | None = None,
+    every_action: bool = False,
     budget: Budget | None = None,
 ) -> Iterator[tuple[Statement, Answer]]:
-    """`public_access` for each statement, or for one only, that lets an outsider in or of which it cannot be told."""
+    """`public_access` for each statement, or for one only, that lets an outsider in or of which it cannot be told.
+
+    With `every_action`, the answers have all the actions that a statement opens.
+    """
     asked = statements if only is None else (only,)
     open_to_many = [statement for statement in asked if statement.allows and is_open_to_many(statement)]
     if not open_to_many:
@@ -114,9 +120,18 @@ def public_statements(
             suspect, request = found
             who = caller_in_words(suspect.caller.words, request, statements)
             told = f"{who} may {request.action}: {allow.label}"
-            yield allow, Answer(True, request, allow.name, told)
+            actions = tuple(_open_actions(searches, wide)) if every_action else ()
+            yield allow, Answer(True, request, allow.name, told, actions)
         elif any(search.undecided for search in searches) or any(map(_is_beyond_the_search, allow.principals)):
             yield allow, Answer(None, None, allow.name, f"it could not be told whom {allow.label} lets in")
+
+
+def _open_actions(searches: Iterable[Search], allow: Statement) -> Iterator[str]:
+    """The actions that a statement opens to outsiders, or of which it cannot be told."""
+    for search in searches:
+        for alike in search.alike(allow, ACTIONS):
+            if search.witness(map(Suspect, CALLERS), allow, alike[:1]) is not None or search.undecided:
+                yield from alike
 
 
 def for_strangers(statements: tuple[Statement, ...], queue_arn: str, named: Names, budget: Budget) -> Iterator[Search]:
@@ -211,7 +226,7 @@ def _is_beyond_the_search(principal: tuple[str, str]) -> bool:
 def caller_in_words(who: str, request: Request, statements: Iterable[Statement]) -> str:
     """Who makes a request, and how, with the values of those condition keys about which the statements ask."""
     asked = keys_in(statements) - _TOLD_BY_OTHER_WORDS
-    secure = request.keys.get("aws:SecureTransport", ("true",))
+    secure = request.keys["aws:SecureTransport"]
     told = [who, "over plain HTTP" if secure == ("false",) else "over HTTPS"]
     if "aws:SourceIp" in request.keys:
         told[1] = f"from {request.keys['aws:SourceIp'][0]} {told[1]}"

@@ -105,7 +105,7 @@ class Search:
         try:
             for suspect, settler in self._distinct(suspects, allow):
                 for action in alike:
-                    attempt = _Attempt(self._asked, suspect, settler, action, allow, self._denies, self._budget)
+                    attempt = _Attempt(self._asked, settler, action, allow, self._denies, self._budget)
                     request = attempt.request()
                     self.undecided = self.undecided or attempt.undecided
                     if request is not None:
@@ -197,7 +197,6 @@ class _Attempt:
     def __init__(
         self,
         asked: Asked,
-        suspect: Suspect,
         settler: Settler,
         action: str,
         allow: Statement | None,
@@ -206,7 +205,6 @@ class _Attempt:
     ) -> None:
         self.undecided = False
         self._asked = asked
-        self._suspect = suspect
         self._settler = settler
         self._action = action
         self._allow = allow

@@ -402,11 +402,10 @@ class Settler:
         line = broken.line
         values = keys[line.key]  # without any, no variable is looked at, and nothing is broken
         if broken.wanted is line.operator.negated:  # they must not be equal
-            for variable in broken.variables:
-                yield (Literal(_line("Null", variable.key, "true"), True),)
-            for variable in broken.variables:
-                for value in values:
-                    yield (_equal(line.key, value), Literal(_line("StringEquals", variable.key, value), False))
+            for text in line.values:
+                pattern = read_value(line.operator.compared, text, line.variables)
+                for equal in _solved(pattern, values[0]) or ():
+                    yield (_equal(line.key, values[0]), equal._replace(wanted=False))
         else:
             for text in line.values:
                 yield from self._ways_to_fit(
@@ -416,7 +415,10 @@ class Settler:
     def has_one_repair(self, broken: Literal) -> bool:
         """True when only one value of a variable would do, so that nothing is left once that is tried."""
         line = broken.line
-        if broken.wanted is line.operator.negated or line.key not in self._constants:
+        value = self._constant(line.key)
+        if value is None or len(value) > _LONGEST_SOLVED or line.operator.compared is Compared.TEXT_WITHOUT_CASE:
+            return False
+        if any(variable.key in self._with_several for variable in broken.variables):
             return False
         patterns = [read_value(line.operator.compared, text, line.variables) for text in line.values]
         return all(
@@ -471,7 +473,7 @@ def _solved(pattern: Pattern, value: str) -> tuple[Literal, ...] | None:
     names = [token.key for token in open_places if isinstance(token, Variable)]
     if len(open_places) > _MOST_OPEN_PLACES or len(set(names)) < len(names) or len(value) > _LONGEST_SOLVED:
         return None
-    parts = {Wild.ONE: ".", Wild.RUN: ".*", Wild.ONE_OF_PART: ".", Wild.RUN_OF_PART: ".*"}
+    parts = {Wild.ONE: ".", Wild.RUN: ".*"}
     expression = "".join(
         re.escape(token) if isinstance(token, str) else parts[token] if isinstance(token, Wild) else "(.+?)"
         for token in pattern.tokens
@@ -551,8 +553,6 @@ def _candidates(wanted: list[_Fit]) -> Iterator[str]:
             inside.append(_blocks(line))
         elif compared is Compared.ADDRESS:
             outside += _blocks(line)
-        elif compared is Compared.BOOL:
-            yield from ("false", "true")
         if compared is not Compared.ADDRESS:
             yield from line.values
     for point in _points(literal for literal, _ in wanted):
