@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from safe_sqs.policy.document import Condition, Statement, a_condition
 from safe_sqs.policy.evaluate import Request
+from safe_sqs.policy.named import account_of_queue
 from safe_sqs.policy.operators import Over, operator_named
 from safe_sqs.policy.outsiders import name_of
 from safe_sqs.policy.questions import Answer, a_budget, plaintext_of, public_statements
@@ -52,7 +53,7 @@ def _narrower(allow: Statement, witness: Request, queue_arn: str) -> Iterator[tu
         if operator.over is Over.ALL:
             strict = line._replace(operator=operator._replace(over=Over.ANY))
             yield _instead(line, strict), _with(allow, index, strict)
-    account = queue_arn.split(":")[4] if queue_arn.count(":") == 5 else ""
+    account = account_of_queue(queue_arn)
     if not account:
         return
     if not allow.conditions and not allow.principals_negated:

@@ -246,5 +246,5 @@ def _pattern(tokens: Iterable[Token]) -> Pattern:
     for token in tokens:
         if not (token is Wild.RUN and kept and kept[-1] is Wild.RUN):
             kept.append(token)
-    beginning = "".join(takewhile(lambda token: isinstance(token, str), kept))  # type: ignore[arg-type]
+    beginning = "".join(str(token) for token in takewhile(lambda token: isinstance(token, str), kept))
     return Pattern(tuple(kept), beginning if len(beginning) == len(kept) else None, beginning)
