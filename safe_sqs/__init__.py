@@ -6,17 +6,16 @@ leaves the process only over verified HTTPS, with temporary credentials, to a qu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import boto3
-
-from safe_sqs import session as session
-from safe_sqs.session import Session
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from boto3 import client as client
     from boto3 import resource as resource
+    from boto3 import setup_default_session as setup_default_session
 
+    from safe_sqs import session as session
+    from safe_sqs.adapters import guard as guard
     from safe_sqs.config import Config as Config
     from safe_sqs.config import Exemption as Exemption
     from safe_sqs.errors import ConfigError as ConfigError
@@ -24,12 +23,14 @@ if TYPE_CHECKING:
     from safe_sqs.errors import RefusedError as RefusedError
     from safe_sqs.errors import UnverifiableError as UnverifiableError
     from safe_sqs.events import subscribe as subscribe
-    from safe_sqs.hooks import guard as guard
     from safe_sqs.model import Finding as Finding
     from safe_sqs.model import Mode as Mode
     from safe_sqs.model import Profile as Profile
     from safe_sqs.model import Role as Role
     from safe_sqs.model import Rule as Rule
+    from safe_sqs.process_wide import install as install
+    from safe_sqs.process_wide import uninstall as uninstall
+    from safe_sqs.session import Session as Session
 
 __all__ = [
     "Config",
@@ -46,9 +47,11 @@ __all__ = [
     "UnverifiableError",
     "client",
     "guard",
+    "install",
     "resource",
     "setup_default_session",
     "subscribe",
+    "uninstall",
 ]
 
 _HOMES = {
@@ -62,69 +65,40 @@ _HOMES = {
     "RefusedError": "errors",
     "Role": "model",
     "Rule": "model",
+    "Session": "session",
     "UnverifiableError": "errors",
-    "guard": "hooks",
+    "_get_default_session": "session",
+    "client": "session",
+    "guard": "adapters",
+    "install": "process_wide",
+    "resource": "session",
+    "setup_default_session": "session",
     "subscribe": "events",
+    "uninstall": "process_wide",
 }
-"""Where a public name lives, so that importing the package loads no more than boto3 would."""
+"""Where a public name lives. Nothing is loaded before it is asked for: neither boto3, which a program may want to load
+after other things, nor what a client that was not used yet does without."""
+
+DEFAULT_SESSION: Session | None = None
+"""The default session, made when it is first needed: the guarded face of boto3's own."""
 
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
+    if name == "session":
+        return import_module("safe_sqs.session")
     if name in _HOMES:
         value = getattr(import_module(f"safe_sqs.{_HOMES[name]}"), name)
         globals()[name] = value
         return value
     try:
-        return getattr(boto3, name)
+        return getattr(import_module("boto3"), name)
     except AttributeError:
         raise AttributeError(f"module 'safe_sqs' has no attribute {name!r}") from None
 
 
 def __dir__() -> list[str]:
+    import boto3
+
     return sorted({*globals(), *__all__, *dir(boto3)})
-
-
-DEFAULT_SESSION: Session | None = None
-"""The default session, made when it is first needed: the guarded face of boto3's own."""
-
-_theirs: Any = None
-"""The face of it that stands in `boto3.DEFAULT_SESSION`."""
-
-
-def setup_default_session(**kwargs: Any) -> None:
-    """Set up the default session, as `boto3.setup_default_session` does."""
-    global DEFAULT_SESSION, _theirs
-    DEFAULT_SESSION = Session(**kwargs)
-    boto3.DEFAULT_SESSION = _theirs = _face_of(DEFAULT_SESSION, boto3.session.Session)
-
-
-def _get_default_session() -> Session:
-    global DEFAULT_SESSION, _theirs
-    if boto3.DEFAULT_SESSION is not _theirs:  # set up through boto3 itself, or reset, as moto does
-        _theirs = boto3.DEFAULT_SESSION
-        DEFAULT_SESSION = _face_of(_theirs, Session) if _theirs is not None else None
-    if DEFAULT_SESSION is None:
-        setup_default_session()
-    if not isinstance(DEFAULT_SESSION, Session):  # somebody assigned a session of boto3's
-        DEFAULT_SESSION = _face_of(DEFAULT_SESSION, Session)
-    return DEFAULT_SESSION
-
-
-def _face_of(session: Any, kind: Any) -> Any:
-    """The same session, as another class of sessions. Made anew, it would register boto3's own handlers twice."""
-    face = object.__new__(kind)
-    face.__dict__.update(session.__dict__)
-    return face
-
-
-if not TYPE_CHECKING:
-
-    def client(*args, **kwargs):
-        """Create a client with the default session, as `boto3.client` does. An SQS client is guarded."""
-        return _get_default_session().client(*args, **kwargs)
-
-    def resource(*args, **kwargs):
-        """Create a resource with the default session, as `boto3.resource` does. An SQS resource is guarded."""
-        return _get_default_session().resource(*args, **kwargs)

@@ -21,7 +21,7 @@ from safe_sqs.floor import Layer, Said, hold_to, said_by_rule
 from safe_sqs.model import Mode, Profile, Role, Rule, Subject, without_secrets
 from safe_sqs.patterns import matches
 from safe_sqs.rules import ALL_RULES, RULES_BY_NAME
-from safe_sqs.sources import FILE_VARIABLE, PREFIX, organisation_files, user_file
+from safe_sqs.sources import FILE_VARIABLE, NOT_SETTINGS, PREFIX, organisation_files, user_file
 
 __all__ = ["Config", "Exemption", "running_in_lambda"]
 
@@ -182,7 +182,7 @@ def running_in_lambda() -> bool:
 def _environment_layer() -> Layer:
     layer: Layer = {}
     for variable, text in os.environ.items():
-        if not variable.startswith(PREFIX) or variable == FILE_VARIABLE:
+        if not variable.startswith(PREFIX) or variable in NOT_SETTINGS:
             continue
         key = variable.removeprefix(PREFIX).lower()
         source = f"environment variable {variable}"

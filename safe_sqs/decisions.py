@@ -30,11 +30,16 @@ __all__ = ["Guard", "Scope"]
 
 
 class Scope(NamedTuple):
-    """What makes the same queue URL mean the same queue: where requests go, and under which rules it is judged."""
+    """What makes the same queue URL mean the same queue: where requests go, and under which rules it is judged.
+
+    `awaits` keeps those who await a look-up apart from those who block: blocking an event loop for what a task of
+    the same loop is fetching would never end.
+    """
 
     endpoint: str
     region: str
     config: Config
+    awaits: bool = False
 
 
 class Guard:

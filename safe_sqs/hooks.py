@@ -1,4 +1,4 @@
-"""The adapter to botocore: subscribes to a client's events, and carries out what the guard decides.
+"""The adapter to botocore's events: subscribes to those of a client, and carries out what the guard decides.
 
 Public events only. `before-sign` sees a request before any signature exists: its way out is judged there, on every
 road. `before-send` sees what really leaves: the signature is judged there, and the call, by the body that goes out.
@@ -7,12 +7,15 @@ is judged at `before-sign` too. `after-call` sees the service's answer. All are 
 tree and last, so that every other handler has had its say.
 
 The handlers compare what they see with what was approved before; whatever differs goes to the slow path below them.
+A judgement on the slow path is a generator, which yields what has to be waited for. `Hooks` waits as a thread does;
+`safe_sqs.async_hooks` is the same for aiobotocore, and awaits.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Mapping
+import socket
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, NoReturn, TypeVar
 
@@ -23,21 +26,25 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
 )
+from botocore.session import Session
 
 from safe_sqs import events
 from safe_sqs.cache import Clock, Entry, Flight, drop_everywhere
 from safe_sqs.config import Config
 from safe_sqs.decisions import Guard, Scope
 from safe_sqs.errors import RefusedError, refusal
+from safe_sqs.guarded import forget_guard, note_guard
 from safe_sqs.model import Ask, Finding, Mode, Queue, Unreadable, Verdict, without_secrets
 from safe_sqs.operations import CHANGES, OPERATIONS
-from safe_sqs.rules import ALL_RULES
 from safe_sqs.way_out import MARK, WayOut, is_watched, seal
 from safe_sqs.wire import (
     QUEUE_FIRST,
     QUEUE_URL,
     SIGNATURE,
-    key_client,
+    Freeze,
+    Resolve,
+    Steps,
+    key_client_arguments,
     key_of,
     parameters_in_body,
     partitions,
@@ -46,16 +53,20 @@ from safe_sqs.wire import (
     url_of,
 )
 
-__all__ = ["Hooks", "guard", "subscribe"]
+__all__ = ["CREDENTIALS_MISSING", "METHODS", "NO_ANSWER", "Hooks", "addresses_in", "asking", "unreadable"]
 
-C = TypeVar("C")
 R = TypeVar("R")
 
 _OUTDATING = frozenset({"AddPermission", "CreateQueue", "DeleteQueue", "RemovePermission", "SetQueueAttributes"})
 """Operations after which what is known of a queue is out of date."""
 _DENIALS = re.compile("AccessDenied|Kms|KMS|InvalidSecurity|NonExistentQueue|QueueDoesNotExist|QueueDeletedRecently")
 """Error codes which say that a queue is not what it was."""
-_CREDENTIALS_MISSING = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
+CREDENTIALS_MISSING = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
+"""Errors of botocore that say that nobody can sign: the caller's, and not the queue's."""
+
+METHODS = {"GetQueueAttributes": "get_queue_attributes", "DescribeKey": "describe_key"}
+"""How botocore names the operations with which the guard looks at a queue."""
+
 _REGION_IN_HOST = re.compile(r"https?://(?:sqs(?:-fips)?\.(?P<region>[a-z0-9-]+)\.|(?P<legacy>[a-z0-9-]+)\.queue\.)")
 
 _NO_QUEUE: tuple[bytes, Entry | None] = (b"\0", None)
@@ -63,62 +74,24 @@ _NO_QUEUE: tuple[bytes, Entry | None] = (b"\0", None)
 
 _START = "the check at start"
 
-_asking: ContextVar[bool] = ContextVar("safe_sqs_asking", default=False)
-
-
-def guard(client: C, config: Config | None = None, *, clock: Clock | None = None) -> C:
-    """Guard an existing SQS client of boto3 or botocore, and return it.
-
-    Guarding twice with the same configuration is the same as once; with another configuration, both hold. `config` is
-    read from the environment and files when it is left out. `clock` is for tests.
-
-    Raises ConfigError for a wrong configuration, TypeError for anything but an SQS client, and RefusedError when one
-    of `verify_queues` is not fit for use.
-    """
-    service = getattr(getattr(getattr(client, "meta", None), "service_model", None), "service_name", None)
-    if service != "sqs":
-        hint = "; of a resource, pass resource.meta.client" if hasattr(client, "meta") and service is None else ""
-        raise TypeError(f"guard() takes an SQS client of boto3, not {service or type(client).__name__}{hint}")
-    subscribe(client, config, clock).verify_queues()
-    return client
-
-
-def subscribe(client: Any, config: Config | None = None, clock: Clock | None = None) -> Hooks:
-    """Guard a client, without a look at any queue. Raises ConfigError."""
-    hooks = Hooks(client, config or Config(), clock or Clock())
-    hooks.subscribe()
-    _tell_if_loose(hooks.config)
-    return hooks
-
-
-_told_loose: set[Config] = set()
-
-
-def _tell_if_loose(config: Config) -> None:
-    """Say once in a process that a configuration refuses less than the profile `baseline` does."""
-    loose = [
-        f"{rule.name} is {config.mode(rule.name).value}"
-        for rule in ALL_RULES
-        if rule.baseline is Mode.ENFORCE and config.mode(rule.name) is not Mode.ENFORCE
-    ]
-    if config.loopback_is_safe:
-        loose.append("plain HTTP and made-up credentials pass to loopback addresses")
-    if loose and config not in _told_loose:
-        _told_loose.add(config)
-        events.emit(events.Noticed("loosened", f"safe_sqs is set to refuse less than usual: {', '.join(loose)}"))
+asking: ContextVar[bool] = ContextVar("safe_sqs_asking", default=False)
+"""True while the guard itself is calling the service."""
 
 
 class Hooks:
-    """The guard's ear and hand at one client."""
+    """The guard's ear and hand at one client of botocore."""
+
+    awaits = False
+    """True where what has to be waited for is awaited; verdicts are not shared with those who block meanwhile."""
 
     def __init__(self, client: Any, config: Config, clock: Clock) -> None:
         meta = client.meta
         self.config = config
         self._client = client
-        self._clock = clock
-        self._guard = Guard(Scope(meta.endpoint_url, meta.region_name or "", config), partitions(), clock)
+        self.clock = clock
+        self._guard = Guard(Scope(meta.endpoint_url, meta.region_name or "", config, self.awaits), partitions(), clock)
         self._cache = self._guard.cache
-        self._way_out = WayOut(client, self._guard, "sqs", self._refuse)
+        self._way_out = WayOut(client, self._guard, "sqs", self._refuse, self._run)
         self._key_client: Any = None
         self._told: set[str] = set()
         self._last: tuple[bytes, Entry | None] = _NO_QUEUE
@@ -126,28 +99,40 @@ class Hooks:
         self._keep = seal if Mode.ENFORCE in dict(config.modes).values() else _leave
         self.before_sign = self._sign_handler()
         self.before_send = self._send_handler()
-
-    def subscribe(self) -> None:
-        """Subscribe to the client's events, unless a guard with this configuration already has."""
-        handlers: dict[str, Callable[..., None]] = {
+        self._handlers: dict[str, Callable[..., Any]] = {
             "before-sign": self.before_sign,
             "before-send": self.before_send,
             "after-call": self._denial_handler(),
             "after-call-error": self._forget,
             **{f"after-call.sqs.{operation}": self._forget for operation in _OUTDATING},
         }
-        for event, handler in handlers.items():
-            name = ("safe_sqs", event, self.config, self._clock)
-            self._client.meta.events.register_last(event, handler, unique_id=name)
 
-    def verify_queues(self) -> None:
+    def subscribe(self) -> None:
+        """Subscribe to the client's events, unless a guard with this configuration already has."""
+        for event, handler in self._handlers.items():
+            self._client.meta.events.register_last(event, handler, unique_id=self._name_of(event))
+        note_guard(self._client, self)
+
+    def unsubscribe(self) -> None:
+        """End what `subscribe` began."""
+        for event, handler in self._handlers.items():
+            self._client.meta.events.unregister(event, handler, unique_id=self._name_of(event))
+        forget_guard(self._client, self)
+
+    def _name_of(self, event: str) -> tuple[object, ...]:
+        return ("safe_sqs", event, self.config, self.clock)
+
+    def verify_queues(self) -> Any:
         """Judge the queues that the configuration names. Raises one RefusedError for all that are not fit for use."""
+        return self._run(self._judge_named_queues())
+
+    def _judge_named_queues(self) -> Steps[None]:
         findings: list[Finding] = []
         bad: list[str] = []
         for url in self.config.verify_queues if self._guard.needs_queue("SendMessage") else ():
             shown = without_secrets(url)
             try:
-                refusals = self._verdict(_START, key_of(url)).refusals
+                refusals = (yield from self._verdict(_START, key_of(url))).refusals
             except RefusedError as refused:  # the way out, which is the same for all of them
                 self._refuse(refused.findings, _START, shown)
             if refusals:
@@ -158,9 +143,9 @@ class Hooks:
 
     # --- warm path ---------------------------------------------------------------------------------------------
 
-    def _sign_handler(self) -> Callable[..., None]:
+    def _sign_handler(self) -> Callable[..., Any]:
         way_out = self._way_out
-        judge = self._judge_unsigned
+        judge, run = self._judge_unsigned, self._run
 
         # All arguments of the event are named, because collecting the rest of them costs more than the work done here.
         def before_sign(
@@ -172,7 +157,7 @@ class Hooks:
             region_name: Any = None,
             event_name: Any = None,
             **_: Any,
-        ) -> None:
+        ) -> Any:
             way = way_out.approved
             context = request.context
             context[MARK] = request.data
@@ -183,18 +168,20 @@ class Hooks:
                 or signature_version != way.signature_version
                 or request_signer._credentials is not way.credentials
             ):
-                judge(request, signature_version, request_signer, operation_name)
+                return run(judge(request, signature_version, request_signer, operation_name))
+            return None
 
         return before_sign
 
-    def _send_handler(self) -> Callable[..., None]:
+    def _send_handler(self) -> Callable[..., Any]:
         client, way_out, cache, entries = self._client, self._way_out, self._cache, self._cache.entries
-        monotonic, wall = self._clock
+        monotonic, wall = self.clock
         by_queue = {f"before-send.sqs.{operation}" for operation in self._unquestioned(needs_queue=True)}
         by_way_only = {f"before-send.sqs.{operation}" for operation in self._unquestioned(needs_queue=False)}
-        judge, keep = self._judge_signed, self._keep
+        judge, run, keep = self._judge_signed, self._run, self._keep
 
-        def before_send(request: Any, event_name: str, **_: Any) -> None:
+        # What it returns botocore takes for the response, so it returns nothing (and a coroutine that returns nothing).
+        def before_send(request: Any, event_name: str, **_: Any) -> Any:
             way = way_out.approved
             now = monotonic()
             session = client._endpoint.http_session
@@ -224,14 +211,11 @@ class Hooks:
                             self._last = (QUEUE_FIRST + key + b'"', entry)
                     if entry is not None and entry.passes and now < entry.fresh and wall() < entry.fresh_wall:
                         cache.hits += 1
-                        keep(request)
-                        return
+                        return keep(request)
                 elif event_name in by_way_only:
-                    keep(request)
-                    return
+                    return keep(request)
             self._last = _NO_QUEUE
-            judge(request, event_name.rpartition(".")[2])
-            keep(request)
+            return run(judge(request, event_name.rpartition(".")[2]))
 
         return before_send
 
@@ -247,19 +231,21 @@ class Hooks:
 
     # --- the request -------------------------------------------------------------------------------------------
 
-    def _judge_unsigned(self, request: Any, signature_version: Any, request_signer: Any, operation: str) -> None:
+    def _judge_unsigned(self, request: Any, signature_version: Any, request_signer: Any, operation: str) -> Steps[None]:
         """Judge the way out of a request, and its call where nobody will see what leaves. Raises RefusedError."""
-        findings = self._way_out.findings_before_signature(request, signature_version, request_signer, operation)
+        way_out = self._way_out
+        findings = yield from way_out.findings_before_signature(request, signature_version, request_signer, operation)
         if findings or not is_watched(request, signature_version):
-            self._judge_call(findings, operation, request.data)
+            yield from self._judge_call(findings, operation, request.data)
             self._keep(request)
 
-    def _judge_signed(self, request: Any, operation: str) -> None:
+    def _judge_signed(self, request: Any, operation: str) -> Steps[None]:
         """Judge what is about to leave: its way out, and the call in its body. Raises RefusedError."""
-        findings = self._way_out.findings_after_signature(request, operation)
-        self._judge_call(findings, operation, request.body)
+        findings = yield from self._way_out.findings_after_signature(request, operation)
+        yield from self._judge_call(findings, operation, request.body)
+        self._keep(request)
 
-    def _judge_call(self, findings: tuple[Finding, ...], operation: str, body: Any) -> None:
+    def _judge_call(self, findings: tuple[Finding, ...], operation: str, body: Any) -> Steps[None]:
         """Refuse a call, or let it go on. `findings` are what refuses its way out."""
         key = queue_in_body(body)
         url = shown_url(key)
@@ -267,9 +253,9 @@ class Hooks:
         findings += self._findings_of_operation(operation, url)
         try:
             if is_safe and self._guard.needs_queue(operation):
-                findings += self._findings_of_queue(operation, key)
+                findings += yield from self._findings_of_queue(operation, key)
             elif is_safe and operation in CHANGES:
-                findings += self._findings_of_change(operation, body, url)
+                findings += yield from self._findings_of_change(operation, body, url)
         except RefusedError as refused:  # the guard's own look at the queue was refused
             findings += refused.findings
         if findings:
@@ -282,27 +268,27 @@ class Hooks:
             _warn(verdict, operation, url)
         return verdict.refusals
 
-    def _findings_of_queue(self, operation: str, key: bytes) -> tuple[Finding, ...]:
+    def _findings_of_queue(self, operation: str, key: bytes) -> Steps[tuple[Finding, ...]]:
         if not key:
             return self._refusals_of_unreadable(operation)
-        return self._verdict(operation, key).refusals
+        return (yield from self._verdict(operation, key)).refusals
 
     def _refusals_of_unreadable(self, operation: str) -> tuple[Finding, ...]:
         verdict = self._guard.unreadable_request()
         _warn(verdict, operation, "")
         return verdict.refusals
 
-    def _findings_of_change(self, operation: str, body: Any, url: str) -> tuple[Finding, ...]:
+    def _findings_of_change(self, operation: str, body: Any, url: str) -> Steps[tuple[Finding, ...]]:
         parameters = parameters_in_body(body)
         if parameters is None:
             return self._refusals_of_unreadable(operation)
         if not self._guard.is_change(operation, parameters):
             return ()
-        queue, verdict = self._run(self._guard.judge_change(operation, parameters))
+        queue, verdict = yield from self._guard.judge_change(operation, parameters)
         _warn(verdict, operation, url or queue.name)
         return verdict.refusals
 
-    def _verdict(self, operation: str, key: bytes) -> Verdict:
+    def _verdict(self, operation: str, key: bytes) -> Steps[Verdict]:
         """The verdict about a queue: from the cache, from whoever is fetching it, or by a look of our own."""
         while True:
             entry, flight, leads = self._cache.look_up(key)
@@ -310,11 +296,12 @@ class Hooks:
                 assert entry is not None
                 return entry.verdict
             if leads:
-                return self._look_at(operation, key, flight)
-            if _asking.get():  # waiting from within a look at a queue could wait for ourselves
+                return (yield from self._look_at(operation, key, flight))
+            if asking.get():  # waiting from within a look at a queue could wait for ourselves
                 verdict = self._guard.inside_a_look()
                 _warn(verdict, operation, shown_url(key))
                 return verdict
+            yield flight
             error = flight.exception()
             if error is None:
                 return flight.result().verdict
@@ -322,11 +309,11 @@ class Hooks:
                 raise refusal(error.findings, operation, shown_url(key))
             # Whoever was fetching was interrupted or lacks credentials; that is theirs, so ask anew.
 
-    def _look_at(self, operation: str, key: bytes, flight: Flight) -> Verdict:
+    def _look_at(self, operation: str, key: bytes, flight: Flight) -> Steps[Verdict]:
         """Fetch and judge. When that fails, a verdict that is still good stands."""
         queue = self._guard.queue(url_of(key))
         try:
-            facts = self._run(self._guard.look_at(queue))
+            facts = yield from self._guard.look_at(queue)
             verdict, at_most = self._guard.judge(queue, facts)
         except BaseException as error:
             living = self._cache.abandon(key, flight, error)
@@ -346,48 +333,60 @@ class Hooks:
             text = f"the queue URL names the region {region}, but the client sends to {queue.region}"
             events.emit(events.Noticed("queue-region", text, queue.shown))
 
-    # --- look-ups ----------------------------------------------------------------------------------------------
+    # --- what has to be waited for -----------------------------------------------------------------------------
 
-    def _run(self, asking: Generator[Ask, Mapping[str, object] | Unreadable, R]) -> R:
-        """Answer the questions of a look-up until it is done."""
-        token = _asking.set(True)
+    def _run(self, steps: Steps[R]) -> R:
+        """Carry a judgement out."""
         try:
-            ask = next(asking)
+            want = next(steps)
             while True:
-                ask = asking.send(self._answer(ask))
+                try:
+                    answer = self._bring(want)
+                except BaseException as error:  # what is under way has to be ended, whatever it was
+                    want = steps.throw(error)
+                else:
+                    want = steps.send(answer)
         except StopIteration as stop:
             result: R = stop.value
             return result
-        finally:
-            _asking.reset(token)
+
+    def _bring(self, want: Ask | Flight | Freeze | Resolve) -> Any:
+        if isinstance(want, Freeze):
+            return want.credentials.get_frozen_credentials()
+        if isinstance(want, Flight):
+            return want.exception()
+        if isinstance(want, Resolve):
+            try:
+                return addresses_in(socket.getaddrinfo(want.host, want.port, type=socket.SOCK_STREAM))
+            except OSError:
+                return ()
+        return self._answer(want)
 
     def _answer(self, ask: Ask) -> Mapping[str, object] | Unreadable:
+        token = asking.set(True)
         try:
             client = self._client if ask.service == "sqs" else self._keys()
-            method = {"GetQueueAttributes": "get_queue_attributes", "DescribeKey": "describe_key"}[ask.operation]
-            answer: Mapping[str, object] = getattr(client, method)(**ask.parameters)
-        except _CREDENTIALS_MISSING:
+            answer: Mapping[str, object] = getattr(client, METHODS[ask.operation])(**ask.parameters)
+        except CREDENTIALS_MISSING:
             raise
-        except ClientError as error:
-            # The code only: a message of the service may quote the request, and with it the session token.
-            code = str(error.response.get("Error", {}).get("Code", "no error code"))
-            return Unreadable(code, ask.operation if "AccessDenied" in code else "", "")
-        except BotoCoreError as error:
-            return Unreadable(type(error).__name__, "", "")
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # what botocore cannot parse
-            return Unreadable("an answer that makes no sense", "", "")
+        except NO_ANSWER as error:
+            return unreadable(error, ask)
+        finally:
+            asking.reset(token)
         return answer
 
     def _keys(self) -> Any:
         """A KMS client with the credentials of the SQS client, held to the same connection rules."""
         if self._key_client is None:
-            client = key_client(self._client)
-            WayOut(client, self._guard, "kms", self._refuse).subscribe(client.meta.events)
+            session = Session()
+            session.register_component("credential_provider", _Provider(self._client._request_signer._credentials))
+            client = session.create_client(**key_client_arguments(self._client))
+            WayOut(client, self._guard, "kms", self._refuse, self._run).subscribe(client.meta.events)
             self._key_client = client
         return self._key_client
 
     def _refuse(self, findings: tuple[Finding, ...], operation: str, queue: str) -> NoReturn:
-        if not _asking.get():
+        if not asking.get():
             events.emit(events.Refused(operation, queue, findings))
         raise refusal(findings, operation, queue)
 
@@ -399,7 +398,7 @@ class Hooks:
         def after_call(
             http_response: Any, parsed: Any, context: Any, model: Any = None, event_name: Any = None, **_: Any
         ) -> None:
-            if http_response.status_code >= 300 and not _asking.get():
+            if http_response.status_code >= 300 and not asking.get():
                 denied(parsed, context)
 
         return after_call
@@ -413,6 +412,36 @@ class Hooks:
         """Forget a queue that was changed. A call that failed on the way may have changed it all the same."""
         if event_name.rpartition(".")[2] in _OUTDATING:
             drop_everywhere(queue_in_body(context.get(MARK)) or key_of(str((parsed or {}).get("QueueUrl", ""))))
+
+
+NO_ANSWER = (ClientError, BotoCoreError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What a look-up may end with in place of an answer; the last five where botocore cannot parse it."""
+
+
+def unreadable(error: BaseException, ask: Ask) -> Unreadable:
+    """What the guard says of a look-up that ended so: its code, and never a message of the service, which may quote
+    the request, and with it the session token."""
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code", "no error code"))
+        return Unreadable(code, ask.operation if "AccessDenied" in code else "", "")
+    if isinstance(error, BotoCoreError):
+        return Unreadable(type(error).__name__, "", "")
+    return Unreadable("an answer that makes no sense", "", "")
+
+
+def addresses_in(found: Iterable[tuple[Any, ...]]) -> tuple[str, ...]:
+    """The addresses in what getaddrinfo returns."""
+    return tuple(str(entry[4][0]) for entry in found)
+
+
+class _Provider:
+    """Hands out credentials that are already there."""
+
+    def __init__(self, credentials: Any) -> None:
+        self._credentials = credentials
+
+    def load_credentials(self) -> Any:
+        return self._credentials
 
 
 def _leave(_: Any) -> None:

@@ -8,10 +8,30 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["FILE_VARIABLE", "ORGANISATION_FILES", "PREFIX", "any_said", "organisation_files", "user_file"]
+__all__ = [
+    "FILE_VARIABLE",
+    "HANDLER_VARIABLE",
+    "NOT_SETTINGS",
+    "ORGANISATION_FILES",
+    "PREFIX",
+    "REPORT_VARIABLE",
+    "RUN_VARIABLE",
+    "any_said",
+    "organisation_files",
+    "user_file",
+]
 
 PREFIX = "SAFE_SQS_"
 FILE_VARIABLE = "SAFE_SQS_CONFIG"
+"""Names the file with the user's settings."""
+REPORT_VARIABLE = "SAFE_SQS_REPORT"
+"""Names the file that collects what is, or would be, refused."""
+HANDLER_VARIABLE = "SAFE_SQS_HANDLER"
+"""Names the handler of a Lambda function that runs behind the one of safe_sqs."""
+RUN_VARIABLE = "SAFE_SQS_RUN"
+"""Is set in the processes that `safe-sqs run` starts, and below them."""
+NOT_SETTINGS = frozenset({FILE_VARIABLE, REPORT_VARIABLE, HANDLER_VARIABLE, RUN_VARIABLE})
+"""Variables that begin like those of settings."""
 
 ORGANISATION_FILES: tuple[Path, ...] = (
     Path("/etc/safe-sqs/organisation.toml"),
@@ -20,10 +40,13 @@ ORGANISATION_FILES: tuple[Path, ...] = (
 """Where a platform team ships the floor: in a machine image or container, and in a Lambda layer."""
 
 
+_SAYING_NOTHING = frozenset({HANDLER_VARIABLE, RUN_VARIABLE})
+
+
 def any_said() -> bool:
     """Tell whether the environment, a file of the user's or a file of the organisation's holds a setting."""
     return (
-        any(variable.startswith(PREFIX) for variable in os.environ)
+        any(variable.startswith(PREFIX) and variable not in _SAYING_NOTHING for variable in os.environ)
         or user_file() is not None
         or bool(organisation_files())
     )

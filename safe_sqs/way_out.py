@@ -14,6 +14,7 @@ from safe_sqs.errors import GuardError
 from safe_sqs.model import Connection, Finding, Identity, Mode
 from safe_sqs.wire import (
     SIGNATURE_START,
+    Steps,
     addresses_of,
     describe,
     identity_in_header,
@@ -120,12 +121,13 @@ def is_watched(request: Any, signature_version: Any) -> bool:
 class WayOut:
     """Judges the connection of one client. `approved` is the way that the last request went."""
 
-    def __init__(self, client: Any, guard: Guard, service: str, refuse: Refuse) -> None:
+    def __init__(self, client: Any, guard: Guard, service: str, refuse: Refuse, run: Callable[[Any], Any]) -> None:
         self.approved = _NO_WAY
         self._client = client
         self._guard = guard
         self._service = service
         self._refuse = refuse
+        self._run = run
         self._told: set[tuple[str, Identity]] = set()
 
     def subscribe(self, emitter: Any) -> None:
@@ -135,34 +137,41 @@ class WayOut:
 
     def _before_sign(
         self, request: Any, signature_version: Any, request_signer: Any, operation_name: str, **_: Any
-    ) -> None:
-        findings = self.findings_before_signature(request, signature_version, request_signer, operation_name)
-        if findings:
-            self._refuse(findings, operation_name, "")
+    ) -> Any:
+        return self._run(self._judge_unsigned(request, signature_version, request_signer, operation_name))
 
-    def _before_send(self, request: Any, event_name: str, **_: Any) -> None:
-        operation = event_name.rpartition(".")[2]
-        findings = self.findings_after_signature(request, operation)
+    def _judge_unsigned(self, request: Any, signature_version: Any, request_signer: Any, operation: str) -> Steps[None]:
+        findings = yield from self.findings_before_signature(request, signature_version, request_signer, operation)
+        if findings:
+            self._refuse(findings, operation, "")
+
+    def _before_send(self, request: Any, event_name: str, **_: Any) -> Any:
+        return self._run(self._judge_signed(request, event_name.rpartition(".")[2]))
+
+    def _judge_signed(self, request: Any, operation: str) -> Steps[None]:
+        findings = yield from self.findings_after_signature(request, operation)
         if findings:
             self._refuse(findings, operation, "")
         seal(request)
 
     def findings_before_signature(
         self, request: Any, signature_version: Any, request_signer: Any, operation: str
-    ) -> tuple[Finding, ...]:
+    ) -> Steps[tuple[Finding, ...]]:
         """What refuses a request that is about to be signed; when nothing does, its way is approved."""
         override = request.context.get("signing", {}).get("request_credentials")
         credentials = override or request_signer._credentials
-        identity = identity_of(credentials, signature_version)
-        refusals = self._refusals(request.url, identity, operation, shown_url(queue_in_body(request.data)))
+        identity = yield from identity_of(credentials, signature_version)
+        queue = shown_url(queue_in_body(request.data))
+        refusals = yield from self._refusals(request.url, identity, operation, queue)
         if not refusals and is_watched(request, signature_version):
             self._approve(request.url, signature_version, credentials, _UNKNOWN)
         return refusals
 
-    def findings_after_signature(self, request: Any, operation: str) -> tuple[Finding, ...]:
+    def findings_after_signature(self, request: Any, operation: str) -> Steps[tuple[Finding, ...]]:
         """What refuses a request that is about to leave; when nothing does, its way is approved."""
         identity = identity_in_header(request.headers, self._client._request_signer._credentials)
-        refusals = self._refusals(request.url, identity, operation, shown_url(queue_in_body(request.body)))
+        queue = shown_url(queue_in_body(request.body))
+        refusals = yield from self._refusals(request.url, identity, operation, queue)
         if not refusals:
             key = key_in_header(request.headers)
             start = SIGNATURE_START + key + b"/" if key else _UNKNOWN
@@ -170,11 +179,12 @@ class WayOut:
             self._approve(request.url, way.signature_version, way.credentials, start)
         return refusals
 
-    def _refusals(self, url: str, identity: Identity, operation: str, queue: str) -> tuple[Finding, ...]:
+    def _refusals(self, url: str, identity: Identity, operation: str, queue: str) -> Steps[tuple[Finding, ...]]:
         connection = describe(self._client, url, identity, self._service)
         verdict = self._guard.judge_connection(connection)
         if self._guard.asks_for_addresses() and not verdict.refusals:  # a bad name is not even asked of the resolver
-            connection = connection._replace(addresses=addresses_of(url))
+            addresses = yield from addresses_of(url)
+            connection = connection._replace(addresses=addresses)
             verdict = self._guard.judge_connection(connection)
         self._warn_once(connection, verdict.findings, operation, queue)
         return verdict.refusals

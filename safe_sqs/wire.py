@@ -7,30 +7,32 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from botocore import UNSIGNED
 from botocore.credentials import RefreshableCredentials
 from botocore.loaders import Loader
-from botocore.session import Session
 
+from safe_sqs.cache import Flight
 from safe_sqs.config import running_in_lambda
 from safe_sqs.hosts import is_aws_host, parse_endpoint
-from safe_sqs.model import Connection, Identity, IdentityKind, Partition, without_secrets
+from safe_sqs.model import Ask, Connection, Identity, IdentityKind, Partition, without_secrets
 
 __all__ = [
     "QUEUE_FIRST",
     "QUEUE_URL",
     "SIGNATURE",
     "SIGNATURE_START",
+    "Freeze",
+    "Resolve",
+    "Steps",
     "addresses_of",
     "describe",
     "identity_in_header",
     "identity_of",
-    "key_client",
+    "key_client_arguments",
     "key_in_header",
     "key_of",
     "parameters_in_body",
@@ -39,6 +41,8 @@ __all__ = [
     "shown_url",
     "url_of",
 ]
+
+R = TypeVar("R")
 
 QUEUE_URL = b'"QueueUrl": "'
 """What stands before the queue URL in the JSON that botocore writes."""
@@ -93,50 +97,53 @@ def _proxy(http_session: Any, url: str) -> str | None:
     return configuration.proxy_url_for(url) if configuration is not None else None
 
 
-def addresses_of(url: str) -> tuple[str, ...]:
+class Freeze(NamedTuple):
+    """Wanted: `credentials` of botocore as they are now. Answered with their frozen form."""
+
+    credentials: Any
+
+
+class Resolve(NamedTuple):
+    """Wanted: the addresses of a host, as the system's resolver gives them; none when it does not resolve."""
+
+    host: str
+    port: int
+
+
+Steps = Generator[Ask | Flight | Freeze | Resolve, Any, R]
+"""A judgement under way: it yields what it has to wait for, and is sent the answer. A flight has landed when it is
+answered, whatever with. How to wait is the adapter's affair, so that threads and asyncio share the judgement."""
+
+
+def addresses_of(url: str) -> Generator[Resolve, Any, tuple[str, ...]]:
     """The addresses of the URL's host, or none when it does not resolve."""
     endpoint = parse_endpoint(url)
     if endpoint is None:
         return ()
-    try:
-        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    except OSError:
-        return ()
-    return tuple(str(entry[4][0]) for entry in found)
+    addresses: tuple[str, ...] = yield Resolve(endpoint.host, endpoint.port)
+    return addresses
 
 
-def key_client(client: Any) -> Any:
-    """A KMS client that signs with the credentials of an SQS client and goes the way that it goes."""
-    session = Session()
-    session.register_component("credential_provider", _Provider(client._request_signer._credentials))
+def key_client_arguments(client: Any) -> dict[str, Any]:
+    """With which arguments a KMS client goes the way that an SQS client goes."""
     endpoint = parse_endpoint(client.meta.endpoint_url)
     is_aws = endpoint is not None and is_aws_host(endpoint.host, "sqs", partitions())
-    return session.create_client(
-        "kms",
-        region_name=client.meta.region_name,
-        endpoint_url=None if is_aws else client.meta.endpoint_url,
-        verify=client._endpoint.http_session._verify,
-        config=client.meta.config,
-    )
+    return {
+        "service_name": "kms",
+        "region_name": client.meta.region_name,
+        "endpoint_url": None if is_aws else client.meta.endpoint_url,
+        "verify": client._endpoint.http_session._verify,
+        "config": client.meta.config,
+    }
 
 
-class _Provider:
-    """Hands out credentials that are already there."""
-
-    def __init__(self, credentials: Any) -> None:
-        self._credentials = credentials
-
-    def load_credentials(self) -> Any:
-        return self._credentials
-
-
-def identity_of(credentials: Any, signature_version: Any) -> Identity:
-    """Who is about to sign. `credentials` are botocore's; resolving them may renew them, as signing would."""
+def identity_of(credentials: Any, signature_version: Any) -> Generator[Freeze, Any, Identity]:
+    """Who is about to sign. `credentials` are botocore's; to freeze them may renew them, as signing would."""
     if signature_version is UNSIGNED or not str(signature_version).startswith("v4"):
         return _UNSIGNED
     if credentials is None:
         return Identity(IdentityKind.ABSENT)
-    frozen = credentials.get_frozen_credentials()
+    frozen = yield Freeze(credentials)
     return _identity(frozen.access_key or "", bool(frozen.token), credentials)
 
 

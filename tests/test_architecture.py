@@ -34,17 +34,22 @@ ROOMS = [
     "decisions",
     "events",
     "wire",
+    "guarded",
     "way_out",
     "hooks",
+    "async_hooks",
+    "adapters",
+    "late",
     "first_use",
     "session",
+    "process_wide",
     "otel",
     "demo",
     "cli",
 ]
 """From the bottom to the top: each room imports only from those before it, and from its own. A new room gets a line."""
 
-ON_TOP = ROOMS[ROOMS.index("session") + 1 :]
+ON_TOP = ROOMS[ROOMS.index("session") :]
 """Faces and demonstrations, which may use the package as everybody does."""
 
 CORE = ROOMS[: ROOMS.index("events")]
@@ -266,21 +271,25 @@ def test_every_module_says_what_it_is_for_and_what_is_public(module):
     assert len(set(public)) == len(public)
 
 
+EXTRAS = {"async_hooks": "aiobotocore", "otel": "opentelemetry"}
+"""Rooms that need what is not installed with the package itself."""
+
+
 @pytest.mark.parametrize("module", ["safe_sqs", *(name for name in MODULES if room_of(name) not in ("demo", "cli"))])
 def test_what_is_public_is_there(module):
-    if room_of(module) == "otel":
-        pytest.importorskip("opentelemetry")
+    if room_of(module) in EXTRAS:
+        pytest.importorskip(EXTRAS[room_of(module)])
     loaded = importlib.import_module(module)
     for name in loaded.__all__:
         assert getattr(loaded, name) is not None
 
 
 def test_the_face_of_the_package_gives_the_same_as_its_rooms():
-    from safe_sqs import config, errors, hooks, model
+    from safe_sqs import adapters, config, errors, model
 
     assert safe_sqs.Config is config.Config
     assert safe_sqs.GuardError is errors.GuardError
-    assert safe_sqs.guard is hooks.guard
+    assert safe_sqs.guard is adapters.guard
     assert safe_sqs.Rule is model.Rule
     assert set(safe_sqs.__all__) <= set(dir(safe_sqs))
 
@@ -326,7 +335,12 @@ def test_a_client_loads_hardly_more_than_that_of_boto3():
     ours = loaded_by("import safe_sqs\n" + CLIENT.format(face="safe_sqs"))
     theirs = loaded_by("import boto3\n" + CLIENT.format(face="boto3"))
     assert {name for name in ours - theirs if not name.startswith("safe_sqs")} == set()
-    assert {room_of(name) for name in ours if name.startswith("safe_sqs.")} <= {"session", "first_use", "sources"}
+    assert {room_of(name) for name in ours if name.startswith("safe_sqs.")} <= {
+        "session",
+        "first_use",
+        "guarded",
+        "sources",
+    }
 
 
 def test_a_guarded_call_loads_no_logging_library_while_it_has_nothing_to_say():

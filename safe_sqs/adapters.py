@@ -1,0 +1,78 @@
+"""Puts the guard to a client: with the adapter that fits it."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from safe_sqs import events
+from safe_sqs.cache import Clock
+from safe_sqs.config import Config
+from safe_sqs.guarded import guards_of
+from safe_sqs.hooks import Hooks
+from safe_sqs.model import Mode
+from safe_sqs.rules import ALL_RULES
+
+__all__ = ["guard", "service_of", "subscribe"]
+
+C = TypeVar("C")
+
+
+def guard(client: C, config: Config | None = None, *, clock: Clock | None = None) -> C:
+    """Guard an existing SQS client of boto3, botocore, aiobotocore or aioboto3, and return it.
+
+    Guarding twice with the same configuration is the same as once; with another configuration, both hold. `config` is
+    read from the environment and files when it is left out. `clock` is for tests.
+
+    Raises ConfigError for a wrong configuration, TypeError for anything but an SQS client, and RefusedError when one
+    of `verify_queues` is not fit for use; the calls of an asynchronous client raise that in place of this.
+    """
+    service = service_of(client)
+    if service != "sqs":
+        hint = "; of a resource, pass resource.meta.client" if hasattr(client, "meta") and not service else ""
+        raise TypeError(f"guard() takes an SQS client of boto3, not {service or type(client).__name__}{hint}")
+    hooks = subscribe(client, config, clock)
+    if not hooks.awaits:
+        hooks.verify_queues()
+    return client
+
+
+def service_of(client: Any) -> str:
+    """The name of the service that a client of botocore is for, or "" for anything else."""
+    return str(getattr(getattr(getattr(client, "meta", None), "service_model", None), "service_name", ""))
+
+
+def subscribe(client: Any, config: Config | None = None, clock: Clock | None = None) -> Hooks:
+    """Guard a client, without a look at any queue. Raises ConfigError."""
+    config, clock = config or Config(), clock or Clock()
+    for each in guards_of(client):
+        if isinstance(each, Hooks) and (each.config, each.clock) == (config, clock):
+            return each
+    hooks = _adapter_for(client)(client, config, clock)
+    hooks.subscribe()
+    _tell_if_loose(config)
+    return hooks
+
+
+def _adapter_for(client: Any) -> type[Hooks]:
+    if any(base.__module__ == "aiobotocore.client" for base in type(client).__mro__):
+        from safe_sqs.async_hooks import AsyncHooks
+
+        return AsyncHooks
+    return Hooks
+
+
+_told_loose: set[Config] = set()
+
+
+def _tell_if_loose(config: Config) -> None:
+    """Say once in a process that a configuration refuses less than the profile `baseline` does."""
+    loose = [
+        f"{rule.name} is {config.mode(rule.name).value}"
+        for rule in ALL_RULES
+        if rule.baseline is Mode.ENFORCE and config.mode(rule.name) is not Mode.ENFORCE
+    ]
+    if config.loopback_is_safe:
+        loose.append("plain HTTP and made-up credentials pass to loopback addresses")
+    if loose and config not in _told_loose:
+        _told_loose.add(config)
+        events.emit(events.Noticed("loosened", f"safe_sqs is set to refuse less than usual: {', '.join(loose)}"))

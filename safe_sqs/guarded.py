@@ -1,0 +1,29 @@
+"""Which clients are guarded, and by what: a mark on the events of the client, where the guard listens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["forget_guard", "guards_of", "is_guarded", "note_guard"]
+
+_MARK = "_safe_sqs"
+
+
+def note_guard(client: Any, guard: Any) -> None:
+    """Note that a client is guarded by something."""
+    vars(client.meta.events)[_MARK] = (*guards_of(client), guard)
+
+
+def forget_guard(client: Any, guard: Any) -> None:
+    """Note that something does not guard a client any more."""
+    vars(client.meta.events)[_MARK] = tuple(each for each in guards_of(client) if each is not guard)
+
+
+def guards_of(client: Any) -> tuple[Any, ...]:
+    """What guards a client: the subscriptions that were made for it, in their order."""
+    return tuple(vars(client.meta.events).get(_MARK, ()))
+
+
+def is_guarded(client: Any) -> bool:
+    """True when a client has a guard."""
+    return bool(guards_of(client))

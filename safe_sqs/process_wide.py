@@ -1,0 +1,186 @@
+"""The switch for a whole process: every SQS client that is made from then on is guarded, whoever makes it."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import sys
+from collections.abc import Callable
+from threading import RLock
+from types import ModuleType
+from typing import Any
+
+from safe_sqs.first_use import guard_at_first_use
+from safe_sqs.guarded import is_guarded
+from safe_sqs.late import after_import
+from safe_sqs.model import without_secrets
+from safe_sqs.sources import any_said
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from safe_sqs.config import Config
+
+__all__ = ["install", "installed", "uninstall"]
+
+BOTOCORES = ("botocore.client", "awscli.botocore.client")
+"""Where clients of botocore are made. The AWS CLI brings a botocore of its own, under both names."""
+
+_SPAWN = "multiprocessing.spawn"
+
+
+def install(config: Config | None = None) -> None:
+    """Guard every SQS client that is made from now on in this process, and in processes that multiprocessing starts.
+
+    It does not matter who makes a client, nor how: boto3's functions, sessions and resources, botocore itself, a
+    library that imported boto3 before, aiobotocore and aioboto3. botocore is not imported for it. `config` is read
+    from the environment and files when it is left out. Installing twice is the same as once; with another
+    configuration, the clients made afterwards follow that.
+
+    Clients that exist already are not guarded; an event `unguarded-clients` names them.
+
+    Raises ConfigError for a wrong configuration.
+    """
+    global _installation
+    if config is None and any_said():
+        from safe_sqs.config import Config
+
+        config = Config()
+    with _lock:
+        if _installation is None:
+            _installation = _Installation(config)
+        elif _installation.config == config:
+            return
+        _installation.config = config
+    _name_unguarded_clients()
+
+
+def uninstall() -> None:
+    """End what `install` began: clients made from now on are not guarded. Those that are guarded stay so."""
+    global _installation
+    with _lock:
+        if _installation is not None:
+            _installation.end()
+            _installation = None
+
+
+def installed() -> bool:
+    """True between `install` and `uninstall`."""
+    return _installation is not None
+
+
+class _Installation:
+    """What is wrapped while the switch is on, and how it was before."""
+
+    def __init__(self, config: Config | None) -> None:
+        self.config = config
+        self._undo: list[Callable[[], None]] = []
+        self._undo.append(after_import(BOTOCORES, self._wrap_clients))
+        self._undo.append(after_import([_SPAWN], self._wrap_spawning))
+
+    def end(self) -> None:
+        for undo in reversed(self._undo):
+            undo()
+
+    def _wrap_clients(self, botocore_client: ModuleType) -> None:
+        self._undo.append(_wrap(botocore_client.BaseClient, "__init__", self._guard_new_client))
+
+    def _wrap_spawning(self, spawn: ModuleType) -> None:
+        self._undo.append(_wrap(spawn, "get_preparation_data", self._prepare_child))
+
+    def _guard_new_client(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> None:
+        wrapped(*args, **kwargs)
+        if client.meta.service_model.service_name != "sqs" or is_guarded(client):
+            return
+        if self.config is None:
+            guard_at_first_use(client)
+            return
+        from safe_sqs.adapters import guard
+
+        guard(client, self.config)
+
+    def _prepare_child(self, wrapped: Any, _: Any, args: Any, kwargs: Any) -> Any:
+        """What a process that is started anew is told before anything else; it unpickles it, and so installs."""
+        return {"safe_sqs": _InChild(self.config), **wrapped(*args, **kwargs)}
+
+
+def _wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> Callable[[], None]:
+    """Wrap a function. Returns what puts the original back; where others have wrapped it since, ours only ends."""
+    from wrapt import FunctionWrapper  # imported as late as this because it takes as long as a tenth of boto3
+
+    is_on = True
+    original = vars(owner)[name]
+    ours = FunctionWrapper(original, wrapper, enabled=lambda: is_on)
+    setattr(owner, name, ours)
+
+    def undo() -> None:
+        nonlocal is_on
+        is_on = False
+        if vars(owner)[name] is ours:
+            setattr(owner, name, original)
+
+    return undo
+
+
+_lock = RLock()
+_installation: _Installation | None = None
+
+
+# --- processes that multiprocessing starts -----------------------------------------------------------------------
+
+_IN_CHILD = """
+import pickle, sys
+before = sys.path
+sys.path = path
+from safe_sqs.process_wide import install
+sys.path = before
+install(pickle.loads(config))
+"""
+"""What a new process does first. Its path is not yet that of its parent, where safe_sqs may have come from."""
+
+
+class _InChild:
+    """Installs where it is unpickled."""
+
+    def __init__(self, config: Config | None) -> None:
+        self._config = config
+
+    def __reduce__(self) -> Any:
+        return exec, (_IN_CHILD, {"path": list(sys.path), "config": pickle.dumps(self._config)})
+
+
+# --- clients that were there before ------------------------------------------------------------------------------
+
+
+def _name_unguarded_clients() -> None:
+    found = [_described(client) for client in _unguarded_clients()]
+    if found:
+        from safe_sqs import events
+
+        text = (
+            f"{len(found)} SQS {'client was' if len(found) == 1 else 'clients were'} made before safe_sqs.install(), "
+            f"and {'is' if len(found) == 1 else 'are'} not guarded: {', '.join(sorted(found))}. "
+            "Install earlier, or guard each with safe_sqs.guard(client)"
+        )
+        events.emit(events.Noticed("unguarded-clients", text))
+
+
+def _unguarded_clients() -> list[Any]:
+    kinds = {
+        kind
+        for name in BOTOCORES
+        if name in sys.modules
+        for kind in _kinds_of(sys.modules[name].BaseClient)
+        if kind.__name__ == "SQS"
+    }
+    # By their type, and not with isinstance(), which would wake every lazy object of the program.
+    return [each for each in gc.get_objects() if type(each) in kinds and not is_guarded(each)] if kinds else []
+
+
+def _kinds_of(kind: type) -> list[type]:
+    below: list[type] = kind.__subclasses__()
+    return [kind, *(each for one in below for each in _kinds_of(one))]
+
+
+def _described(client: Any) -> str:
+    meta = getattr(client, "meta", None)
+    return f"region {getattr(meta, 'region_name', '?')}, endpoint {without_secrets(getattr(meta, 'endpoint_url', '?'))}"
