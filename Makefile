@@ -8,6 +8,8 @@ SOURCES := setup.cfg pyproject.toml README.md $(shell find safe_sqs -type f -not
 SHORT := tests/test_smoke.py tests/test_transport.py tests/test_drop_in.py tests/test_lookups.py
 # Long searches, which being measured would make several times as long.
 PROOF := tests/test_policy_proof.py
+# Tests with other people's programs, in an environment that has these.
+CLIENTS := tests/clients tests/test_run.py tests/test_lambda_layer.py
 # The tools that `make bench-policy` compares with: each has benchmarks/peers/NAME.txt.
 PEERS := policyuniverse prowler checkov c7n
 PEERS_PYTHON ?= $(PYTHON)
@@ -18,7 +20,7 @@ LAWS ?= 2000
 SECONDS ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check oldest matrix bench bench-policy oracle fuzz mutants docs clean
+.PHONY: help demo test check clients compat layer oldest matrix bench bench-policy oracle fuzz mutants docs clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,9 +29,10 @@ demo: $(VENV)/.installed ## guarded producers and consumers against an emulator 
 	$(BIN)/safe-sqs demo
 
 test: check ## all tests and checks, on the built wheel; the short form of `make oldest` too
-	$(BIN)/pytest -n auto --cov --cov-report= --ignore=$(PROOF)
+	$(BIN)/pytest -n auto --cov --cov-report= --ignore=$(PROOF) --ignore=tests/clients
 	$(BIN)/coverage report --fail-under=100 --include='*/safe_sqs/policy/*,*/safe_sqs/rules/*,*/safe_sqs/judge.py'
 	$(BIN)/pytest -n auto $(PROOF)
+	$(MAKE) clients
 	$(MAKE) oldest TESTS="$(SHORT)"
 
 check: $(VENV)/.installed ## ruff and mypy
@@ -37,8 +40,11 @@ check: $(VENV)/.installed ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+clients: $(VENV)-clients/.installed ## the tests with Celery, aiobotocore, awslambdaric and others, in their own versions
+	@test ! -x $(VENV)-clients/bin/pytest || $(VENV)-clients/bin/pytest -n auto $(CLIENTS)
+
 oldest: $(VENV)-oldest/.installed ## the tests with the oldest versions that setup.cfg allows
-	$(VENV)-oldest/bin/pytest -n auto $(TESTS)
+	$(VENV)-oldest/bin/pytest -n auto --ignore=tests/clients $(TESTS)
 
 matrix: ## the tests on every supported Python that is installed
 	@for version in $(VERSIONS); do \
@@ -50,7 +56,7 @@ matrix: ## the tests on every supported Python that is installed
 
 .PHONY: suite
 suite: $(VENV)/.installed
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --ignore=tests/clients
 
 bench: $(VENV)/.installed ## what the guard costs, against raw boto3
 	$(BIN)/python benchmarks/overhead.py
@@ -99,6 +105,14 @@ $(VENV)-oldest/.installed: dist/.built tests/oldest.txt
 	$(VENV)-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt \
 	  "safe_sqs[test] @ file://$$(ls $(CURDIR)/dist/*.whl)"
 	$(VENV)-oldest/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+	touch $@
+
+# The versions are pinned; where one of them cannot be installed, as on another Python, these tests are left out.
+$(VENV)-clients/.installed: dist/.built tests/clients/clients.txt
+	$(PYTHON) -m venv $(VENV)-clients
+	$(VENV)-clients/bin/python -m pip install --quiet --requirement tests/clients/clients.txt > $(VENV)-clients/pip.log 2>&1 \
+	  && $(VENV)-clients/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl \
+	  || { rm -f $(VENV)-clients/bin/pytest; echo "the clients cannot be installed here, see $(VENV)-clients/pip.log"; }
 	touch $@
 
 # They need different versions of the same libraries. One that cannot be installed here gets a row that says so.

@@ -64,6 +64,8 @@ class Config:
     - `exemptions`: rules that do not hold for some queues until a day.
     - `when_unverifiable`: `enforce` (refuse, the default) or `warn`, as a whole or by queue ARN pattern.
     - `verify_queues`: queue URLs that are judged when a client is guarded, before the first call.
+    - `event_source`: what to do when a Lambda function is handed messages of a queue that would be refused: `warn` (the
+      default), `enforce`, or `off`, which does not look.
     """
 
     profile: Profile
@@ -78,6 +80,7 @@ class Config:
     exemptions: tuple[Exemption, ...]
     when_unverifiable: tuple[tuple[str, Mode], ...]
     verify_queues: tuple[str, ...]
+    event_source: Mode
 
     def __init__(
         self,
@@ -94,6 +97,7 @@ class Config:
         exemptions: Iterable[Exemption | Mapping[str, Any]] | None = None,
         when_unverifiable: Mode | str | Mapping[str, Mode | str] | Iterable[tuple[str, Mode | str]] | None = None,
         verify_queues: Iterable[str] | None = None,
+        event_source: Mode | str | None = None,
     ) -> None:
         given = {
             "profile": profile,
@@ -108,6 +112,7 @@ class Config:
             "exemptions": exemptions,
             "when_unverifiable": when_unverifiable,
             "verify_queues": verify_queues,
+            "event_source": event_source,
         }
         code = {key: Said(value, "code") for key, value in given.items() if value is not None}
         self._resolve(code, _environment_layer(), _user_file_layer())
@@ -168,7 +173,12 @@ class Config:
 
 
 _KEYS = tuple(Config.__dataclass_fields__)
-_DEFAULTS: dict[str, Any] = {"profile": Profile.BASELINE, "role": None, "ttl_seconds": 300.0}
+_DEFAULTS: dict[str, Any] = {
+    "profile": Profile.BASELINE,
+    "role": None,
+    "ttl_seconds": 300.0,
+    "event_source": Mode.WARN,
+}
 
 
 def running_in_lambda() -> bool:
@@ -198,7 +208,7 @@ def _as_variable(key: str) -> str:
 
 def _from_text(key: str, text: str, source: str) -> Any:
     """The value of an environment variable in the shape that the same key has in a file."""
-    if key in ("profile", "role"):
+    if key in ("profile", "role", "event_source"):
         return text.strip()
     if key == "ttl_seconds":
         try:
@@ -425,4 +435,5 @@ _CHECKS: dict[str, Any] = {
     "exemptions": _check_exemptions,
     "when_unverifiable": _check_unverifiable,
     "verify_queues": _list_of(re.compile(r"https?://\S+/\S+", re.ASCII), "a queue URL"),
+    "event_source": lambda key, value, source: _enum(Mode, key, value, source),
 }

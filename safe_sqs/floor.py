@@ -84,6 +84,9 @@ class _Floor:
             self._too_loose("role", config.role.value if config.role else "none", role.value)
         if seconds and config.ttl_seconds > seconds:
             self._too_loose("ttl_seconds", config.ttl_seconds, seconds)
+        least = self._of("event_source") or Mode.OFF
+        if _ORDER.index(config.event_source) < _ORDER.index(least):
+            self._too_loose("event_source", config.event_source.value, least.value)
 
     def lists(self, config: Config) -> None:
         if "trusted_endpoint_hosts" in self._floor or "endpoint-host" in self._enforced:

@@ -33,11 +33,14 @@ RUN_VARIABLE = "SAFE_SQS_RUN"
 NOT_SETTINGS = frozenset({FILE_VARIABLE, REPORT_VARIABLE, HANDLER_VARIABLE, RUN_VARIABLE})
 """Variables that begin like those of settings."""
 
+_HOME = Path(__file__).parents[1]
 ORGANISATION_FILES: tuple[Path, ...] = (
     Path("/etc/safe-sqs/organisation.toml"),
     Path("/opt/safe-sqs/organisation.toml"),
+    *((_HOME.parent / "safe-sqs" / "organisation.toml",) if _HOME.name == "python" else ()),
 )
-"""Where a platform team ships the floor: in a machine image or container, and in a Lambda layer."""
+"""Where a platform team ships the floor: in a machine image or container, and in a Lambda layer, which is unpacked to
+/opt, or wherever the layer is whose folder `python` this package is in."""
 
 
 _SAYING_NOTHING = frozenset({HANDLER_VARIABLE, RUN_VARIABLE})
@@ -65,4 +68,4 @@ def user_file() -> Path | None:
 
 def organisation_files() -> tuple[Path, ...]:
     """The files of the organisation that exist; each of them is a floor."""
-    return tuple(path for path in ORGANISATION_FILES if path.exists())
+    return tuple(path for path in dict.fromkeys(ORGANISATION_FILES) if path.exists())

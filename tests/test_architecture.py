@@ -33,6 +33,7 @@ ROOMS = [
     "cache",
     "decisions",
     "events",
+    "report",
     "wire",
     "guarded",
     "way_out",
@@ -43,7 +44,11 @@ ROOMS = [
     "first_use",
     "session",
     "process_wide",
+    "aio",
     "otel",
+    "launch",
+    "lambda_layer",
+    "pytest_plugin",
     "demo",
     "cli",
 ]
@@ -246,7 +251,8 @@ def test_no_part_of_the_core_reads_a_clock_but_two():
         assert names.isdisjoint({f"time.{clock.partition('.')[2]}" for clock in CLOCKS})
 
 
-READS_THE_ENVIRONMENT = {"config", "sources"}
+READS_THE_ENVIRONMENT = {"config", "sources", "launch", "lambda_layer", "pytest_plugin"}
+"""The configuration, and the faces that stand at the start of a process."""
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if room_of(module) not in ("demo", "cli")])
@@ -271,7 +277,7 @@ def test_every_module_says_what_it_is_for_and_what_is_public(module):
     assert len(set(public)) == len(public)
 
 
-EXTRAS = {"async_hooks": "aiobotocore", "otel": "opentelemetry"}
+EXTRAS = {"aio": "aiobotocore", "async_hooks": "aiobotocore", "otel": "opentelemetry", "pytest_plugin": "pytest"}
 """Rooms that need what is not installed with the package itself."""
 
 

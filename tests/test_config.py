@@ -70,6 +70,7 @@ KEYS: dict[str, tuple[Any, str, str, Any]] = {
         ((ARN, Mode.WARN),),
     ),
     "verify_queues": ([URL], URL, f'verify_queues = ["{URL}"]', (URL,)),
+    "event_source": ("enforce", "enforce", 'event_source = "enforce"', Mode.ENFORCE),
 }
 # modes and levels hold an entry for each rule, so they are looked at rule by rule
 RULE_KEYS: dict[str, tuple[Any, str, str, Any]] = {
@@ -162,8 +163,8 @@ def _without_sources() -> Config:
 
 def test_left_to_itself_it_is_the_baseline():
     left = Config()
-    assert (left.profile, left.role, left.ttl_seconds) == (Profile.BASELINE, None, 300.0)
-    for key in ALL_KEYS.keys() - {"profile", "role", "ttl_seconds", "modes", "levels"}:
+    assert (left.profile, left.role, left.ttl_seconds, left.event_source) == (Profile.BASELINE, None, 300.0, Mode.WARN)
+    for key in ALL_KEYS.keys() - {"profile", "role", "ttl_seconds", "event_source", "modes", "levels"}:
         assert getattr(left, key) == ()
 
 
@@ -222,6 +223,7 @@ def test_each_key_in_code_is_before_the_environment(key, speakers, monkeypatch):
         "modes": "https-endpoint=off,vpc-route=off",
         "levels": "queue-encryption=kms",
         "verify_queues": f"{URL}-2",
+        "event_source": "off",
         "trusted_accounts": "777788889999",
         "trusted_endpoint_hosts": "other.internal",
         "vpcs": "vpc-9",
@@ -359,6 +361,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("verify_queues", {"verify_queues": ["orders"]}, "'orders' is not a queue URL"),
     ("verify_queues", {"verify_queues": [ARN]}, "is not a queue URL"),
     ("verify_queues", {"verify_queues": URL}, "is not a list"),
+    ("event_source", {"event_source": "refuse"}, "'refuse' is none of enforce, warn, off"),
     ("when_unverifiable", {"when_unverifiable": {"orders": "warn"}}, "'orders' is not a queue ARN"),
     ("when_unverifiable", {"when_unverifiable": {URL: "warn"}}, "is not a queue ARN"),
     ("when_unverifiable", {"when_unverifiable": {5: "warn"}}, "5 is not a queue ARN"),
@@ -934,6 +937,12 @@ LOCKS: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
         {"verify_queues": [URL, f"{URL}-2"]},
         {"verify_queues": [f"{URL}-2"]},
         "verify_queues",
+    ),
+    "the queue that a function is handed messages of": (
+        'event_source = "warn"',
+        {"event_source": "enforce"},
+        {"event_source": "off"},
+        "event_source",
     ),
 }
 

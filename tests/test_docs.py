@@ -567,7 +567,7 @@ def test_no_variable_is_named_that_does_not_exist(page):
     for block in blocks_of(page):
         if block.language in ("python", "text"):
             text = text.replace(block.text, "")
-    known = {f"SAFE_SQS_{key.upper()}" for key in settings()} | {"SAFE_SQS_CONFIG"}
+    known = {f"SAFE_SQS_{key.upper()}" for key in settings()} | sources.NOT_SETTINGS
     assert set(re.findall(r"SAFE_SQS_[A-Z][A-Z_]*", text)) <= known
 
 
