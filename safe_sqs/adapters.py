@@ -11,6 +11,7 @@ from safe_sqs.guarded import guards_of
 from safe_sqs.hooks import Hooks
 from safe_sqs.model import Mode
 from safe_sqs.rules import ALL_RULES
+from safe_sqs.sources import report_path
 
 __all__ = ["guard", "service_of", "subscribe"]
 
@@ -23,13 +24,18 @@ def guard(client: C, config: Config | None = None, *, clock: Clock | None = None
     Guarding twice with the same configuration is the same as once; with another configuration, both hold. `config` is
     read from the environment and files when it is left out. `clock` is for tests.
 
-    Raises ConfigError for a wrong configuration, TypeError for anything but an SQS client, and RefusedError when one
-    of `verify_queues` is not fit for use; the calls of an asynchronous client raise that in place of this.
+    Raises ConfigError for a wrong configuration or a report that cannot be written, TypeError for anything but an SQS
+    client, and RefusedError when one of `verify_queues` is not fit for use; the calls of an asynchronous client raise
+    that in place of this.
     """
     service = service_of(client)
     if service != "sqs":
         hint = "; of a resource, pass resource.meta.client" if hasattr(client, "meta") and not service else ""
         raise TypeError(f"guard() takes an SQS client of boto3, not {service or type(client).__name__}{hint}")
+    if report_path() is not None:
+        from safe_sqs.report import start
+
+        start()
     hooks = subscribe(client, config, clock)
     if not hooks.awaits:
         hooks.verify_queues()

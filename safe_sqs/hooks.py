@@ -126,6 +126,13 @@ class Hooks:
         """Judge the queues that the configuration names. Raises one RefusedError for all that are not fit for use."""
         return self._run(self._judge_named_queues())
 
+    def verdict_on(self, url: str, operation: str) -> Any:
+        """The verdict about a queue for an operation that somebody else carries out: known already, or by a look.
+
+        Raises RefusedError when the way to a look is not safe.
+        """
+        return self._run(self._verdict(operation, key_of(url))) if self._guard.needs_queue(operation) else Verdict()
+
     def _judge_named_queues(self) -> Steps[None]:
         findings: list[Finding] = []
         bad: list[str] = []

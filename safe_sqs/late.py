@@ -25,9 +25,9 @@ def after_import(names: Iterable[str], action: Callable[[ModuleType], None]) -> 
     finder = _Finder(names, action)
     sys.meta_path.insert(0, finder)
     for name in names:
-        module = sys.modules.get(name)
-        if module is not None and not getattr(module.__spec__, "_initializing", False):
-            action(module)
+        if name in sys.modules:
+            __import__(name)  # waits for another thread that is importing it just now, past the finder
+            action(sys.modules[name])
     return finder.end
 
 

@@ -14,13 +14,13 @@ from safe_sqs.first_use import guard_at_first_use
 from safe_sqs.guarded import is_guarded
 from safe_sqs.late import after_import
 from safe_sqs.model import without_secrets
-from safe_sqs.sources import any_said
+from safe_sqs.sources import any_said, report_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from safe_sqs.config import Config
 
-__all__ = ["install", "installed", "uninstall"]
+__all__ = ["install", "installed", "sqs_clients", "uninstall"]
 
 BOTOCORES = ("botocore.client", "awscli.botocore.client")
 """Where clients of botocore are made. The AWS CLI brings a botocore of its own, under both names."""
@@ -38,13 +38,17 @@ def install(config: Config | None = None) -> None:
 
     Clients that exist already are not guarded; an event `unguarded-clients` names them.
 
-    Raises ConfigError for a wrong configuration.
+    Raises ConfigError for a wrong configuration or a report that cannot be written.
     """
     global _installation
     if config is None and any_said():
         from safe_sqs.config import Config
 
         config = Config()
+    if report_path() is not None:
+        from safe_sqs.report import start
+
+        start()
     with _lock:
         if _installation is None:
             _installation = _Installation(config)
@@ -152,7 +156,7 @@ class _InChild:
 
 
 def _name_unguarded_clients() -> None:
-    found = [_described(client) for client in _unguarded_clients()]
+    found = [_described(client) for client in sqs_clients() if not is_guarded(client)]
     if found:
         from safe_sqs import events
 
@@ -164,7 +168,8 @@ def _name_unguarded_clients() -> None:
         events.emit(events.Noticed("unguarded-clients", text))
 
 
-def _unguarded_clients() -> list[Any]:
+def sqs_clients() -> list[Any]:
+    """The SQS clients that exist in this process, guarded or not."""
     kinds = {
         kind
         for name in BOTOCORES
@@ -173,7 +178,7 @@ def _unguarded_clients() -> list[Any]:
         if kind.__name__ == "SQS"
     }
     # By their type, and not with isinstance(), which would wake every lazy object of the program.
-    return [each for each in gc.get_objects() if type(each) in kinds and not is_guarded(each)] if kinds else []
+    return [each for each in gc.get_objects() if type(each) in kinds] if kinds else []
 
 
 def _kinds_of(kind: type) -> list[type]:

@@ -17,7 +17,9 @@ __all__ = [
     "REPORT_VARIABLE",
     "RUN_VARIABLE",
     "any_said",
+    "current_test",
     "organisation_files",
+    "report_path",
     "user_file",
 ]
 
@@ -64,6 +66,17 @@ def user_file() -> Path | None:
     if own.is_file():
         return own
     return shared if shared.is_file() and b"safe-sqs" in shared.read_bytes() else None
+
+
+def report_path() -> str | None:
+    """The file that collects findings, as SAFE_SQS_REPORT names it, or None."""
+    return os.environ.get(REPORT_VARIABLE)
+
+
+def current_test() -> str | None:
+    """The test of pytest that is running in this process, or in the one that started it, or None."""
+    test, _, _ = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")
+    return test or None
 
 
 def organisation_files() -> tuple[Path, ...]:

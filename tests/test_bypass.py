@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -98,6 +99,28 @@ class Stage:
         return (client or self.raw).create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
 
 
+class SwitchedOn(Stage):
+    """The same for programs that know nothing of the guard: the switch for the whole process is on."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._install()
+
+    @property
+    def library(self):
+        """boto3 itself, in a program that was started with the settings that the environment holds by now."""
+        safe_sqs.install()
+        return boto3
+
+    def client(self, arguments=None, **settings):
+        """A client that nobody guards by hand."""
+        self._install(**settings)
+        return self.unprotected(**(arguments or {}))
+
+    def _install(self, **settings):
+        safe_sqs.install(Config(trusted_endpoint_hosts=[self.emulator.host, self.unknown.netloc], **settings))
+
+
 def messages_in(client, url):
     """How many messages wait in a queue, and how many were taken out and are not settled."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -112,11 +135,18 @@ def attribute(client, url, name):
 
 
 WAYS = []
+ROADS = []
 
 
 def way(attempt):
     """An attempt that the guard must stop."""
     WAYS.append(attempt)
+    return attempt
+
+
+def road(attempt):
+    """An attempt of a program that knows nothing of the guard, which the switch for the whole process must stop."""
+    ROADS.append(attempt)
     return attempt
 
 
@@ -981,13 +1011,128 @@ for _change in (
     named(f"{_change.__name__}_under_a_living_client", by_change(_change))
 
 
+# --- programs that know nothing of the guard -------------------------------------------------------------------------
+
+client_of_boto3 = boto3.client
+part_of_boto3 = functools.partial(boto3.client, "sqs")
+
+
+@road
+def boto3_itself(stage):
+    boto3.client("sqs").send_message(QueueUrl=stage.bad, MessageBody=BODY)
+
+
+@road
+def a_function_that_was_imported_before(stage):
+    client_of_boto3("sqs").receive_message(QueueUrl=stage.bad)
+
+
+@road
+def a_partial_function_that_was_made_before(stage):
+    part_of_boto3().send_message(QueueUrl=stage.bad, MessageBody=BODY)
+
+
+@road
+def a_resource_of_boto3(stage):
+    boto3.resource("sqs").Queue(stage.bad).send_messages(Entries=ENTRIES)
+
+
+@road
+def a_session_of_botocore(stage):
+    new_core().create_client("sqs").send_message(QueueUrl=stage.bad, MessageBody=BODY)
+
+
+@road
+def a_session_of_botocore_over_plain_http(stage):
+    new_core().create_client("sqs", endpoint_url=stage.plain.url).list_queues()
+
+
+@road
+def a_session_of_botocore_to_an_unknown_host(stage):
+    endpoint, authority = stage.unknown.url, stage.unknown.authority
+    if stage.guarded:
+        safe_sqs.install(Config(trusted_endpoint_hosts=[stage.emulator.host]))
+    new_core().create_client("sqs", endpoint_url=endpoint, verify=authority).list_queues()
+
+
+@road
+def a_session_of_botocore_that_checks_no_certificate(stage):
+    url = stage.queue("unchecked")
+    new_core().create_client("sqs", verify=False).send_message(QueueUrl=url, MessageBody=BODY)
+
+
+@road
+def a_session_of_botocore_with_a_long_term_key(stage):
+    url = stage.queue("long-term")
+    core = new_core()
+    core.set_credentials(*KEYS)
+    core.create_client("sqs").send_message(QueueUrl=url, MessageBody=BODY)
+
+
+@road
+def the_constructor_of_the_class_of_a_client(stage):
+    kept = {}
+
+    class Keeps:
+        def __init__(self, **arguments):
+            kept.update(arguments)
+            super().__init__(**arguments)
+
+    core = new_core()
+    core.register("creating-client-class.sqs", lambda base_classes, **_: base_classes.insert(0, Keeps))
+    client = type(core.create_client("sqs"))(**kept)
+    client.send_message(QueueUrl=stage.bad, MessageBody=BODY)
+
+
+@road
+def a_client_that_is_made_in_a_thread(stage):
+    session = new_session()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: session.client("sqs").send_message(QueueUrl=stage.bad, MessageBody=BODY)).result()
+
+
+@road
+def a_client_that_is_made_in_a_thread_of_an_event_loop(stage):
+    client = asyncio.run(asyncio.to_thread(new_session().client, "sqs"))
+    client.send_message(QueueUrl=stage.bad, MessageBody=BODY)
+
+
+@road
+def a_looser_environment_once_the_switch_is_on(stage):
+    stage.setenv("SAFE_SQS_PROFILE", "observe")
+    boto3.client("sqs").send_message(QueueUrl=stage.bad, MessageBody=BODY)
+
+
+@road
+def a_looser_environment_once_the_switch_is_on_and_nobody_said_anything(stage):
+    stage.delenv("SAFE_SQS_TRUSTED_ENDPOINT_HOSTS")
+    if stage.guarded:
+        safe_sqs.install()
+    stage.setenv("SAFE_SQS_PROFILE", "observe")
+    boto3.client("sqs").send_message(QueueUrl=stage.bad, MessageBody=BODY)
+
+
+@road
+def the_drop_in_under_a_looser_environment(stage):
+    stage.setenv("SAFE_SQS_PROFILE", "observe")
+    safe_sqs.client("sqs").send_message(QueueUrl=stage.bad, MessageBody=BODY)
+
+
+@road
+def a_looser_guard_by_hand(stage):
+    client = guard(boto3.client("sqs"), Config(profile="observe"))
+    client.send_message(QueueUrl=stage.bad, MessageBody=BODY)
+
+
 # --- what the guard does not stop ------------------------------------------------------------------------------------
 
 
+@road
 def a_client_that_nobody_guards(stage):
     new_session().client("sqs").send_message(QueueUrl=stage.bad, MessageBody=BODY)
 
 
+@road
 def the_session_of_botocore_inside_of_a_guarded_session(stage):
     client = stage.library.Session()._session.create_client("sqs")
     client.send_message(QueueUrl=stage.bad, MessageBody=BODY)
@@ -1055,8 +1200,8 @@ def a_handler_that_makes_another_operation_of_the_call(stage):
 
 
 OUT_OF_SCOPE = {
-    a_client_that_nobody_guards: "A program that imports boto3 itself asks nobody; `safe_sqs` guards the clients that "
-    "it makes or is given.",
+    a_client_that_nobody_guards: "A program that imports boto3 itself asks nobody; without `install()`, `safe_sqs` "
+    "guards the clients that it makes or is given.",
     the_session_of_botocore_inside_of_a_guarded_session: "The same: a client of botocore's, made behind the session's "
     "back by a private attribute.",
     signing_by_oneself: "Whoever has the credentials can sign and send anything; nothing of the guarded client is in "
@@ -1097,7 +1242,8 @@ def make_stage(monkeypatch, emulator, unknown, queue_name):
         monkeypatch.setenv(name.upper(), value)
     unknown.requests.clear()
     with listening() as plain:
-        yield lambda guarded: Stage(guarded, emulator, queue_name, monkeypatch, plain, unknown)
+        yield lambda guarded, kind=Stage: kind(guarded, emulator, queue_name, monkeypatch, plain, unknown)
+    safe_sqs.uninstall()
 
 
 pytestmark = [
@@ -1106,7 +1252,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("attempt", WAYS, ids=lambda attempt: attempt.__name__)
+@pytest.mark.parametrize("attempt", [*WAYS, *ROADS], ids=lambda attempt: attempt.__name__)
 def test_without_the_guard_this_gets_through(make_stage, attempt):
     stage = make_stage(False)
     with suppress(BotoCoreError, ClientError):  # the stand-in servers answer little; what they were asked counts
@@ -1117,6 +1263,14 @@ def test_without_the_guard_this_gets_through(make_stage, attempt):
 @pytest.mark.parametrize("attempt", WAYS, ids=lambda attempt: attempt.__name__)
 def test_with_the_guard_this_gets_nowhere(make_stage, attempt):
     stage = make_stage(True)
+    with pytest.raises(GuardError):
+        attempt(stage)
+    assert not stage.leaked()
+
+
+@pytest.mark.parametrize("attempt", [*WAYS, *ROADS], ids=lambda attempt: attempt.__name__)
+def test_with_the_switch_for_the_whole_process_this_gets_nowhere(make_stage, attempt):
+    stage = make_stage(True, SwitchedOn)
     with pytest.raises(GuardError):
         attempt(stage)
     assert not stage.leaked()

@@ -6,7 +6,7 @@ import sys
 
 __all__ = ["main"]
 
-_OURS = ("boto3", "botocore", "safe_sqs", "structlog")
+_OURS = ("boto3", "botocore", "safe_sqs", "structlog", "wrapt")
 
 
 def main() -> None:
@@ -23,5 +23,6 @@ def main() -> None:
 
 
 def _tell(package: str) -> int:
-    print(f'safe-sqs needs {package}, which is not installed: pip install "safe_sqs[demo]"', file=sys.stderr)  # noqa: T201
+    extra = "cli" if package == "click" and "demo" not in sys.argv[1:2] else "demo"
+    print(f'safe-sqs needs {package}, which is not installed: pip install "safe_sqs[{extra}]"', file=sys.stderr)  # noqa: T201
     return 2

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import version
+from typing import Any
 
-import boto3
 import click
 
-from safe_sqs.demo.surroundings import clean_surroundings
+from safe_sqs.cli.run import run
 
 __all__ = ["safe_sqs"]
 
-_VERSION = f"safe-sqs {version('safe_sqs')} (boto3 {boto3.__version__}, Python {platform.python_version()})"
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
+def _tell_version(context: click.Context, _: click.Parameter, is_asked: Any) -> None:
+    if not is_asked or context.resilient_parsing:
+        return
+    import platform
+    from importlib.metadata import version
+
+    import boto3
+
+    click.echo(f"safe-sqs {version('safe_sqs')} (boto3 {boto3.__version__}, Python {platform.python_version()})")
+    context.exit()
+
+
 @click.group(context_settings=_SETTINGS, invoke_without_command=True)
-@click.version_option(version=_VERSION, message="%(version)s")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_tell_version, help="Show the versions."
+)
 @click.pass_context
 def safe_sqs(context: click.Context) -> None:
     """A guard around boto3's SQS client: what is unsafe is refused before a byte leaves.
@@ -28,7 +39,12 @@ def safe_sqs(context: click.Context) -> None:
         import safe_sqs as boto3
         sqs = boto3.client("sqs")
 
-    This command shows what it does, and changes nothing:
+    Or around it, when the program is not to be changed:
+
+    \b
+        safe-sqs run -- python app.py
+
+    What it does can be seen here, without touching anything:
 
     \b
         safe-sqs demo
@@ -55,9 +71,14 @@ def demo(no_overhead: bool) -> None:
         safe-sqs demo
         safe-sqs demo --no-overhead | less
     """  # noqa: D301
+    from safe_sqs.demo.surroundings import clean_surroundings
+
     # The emulator is imported in clean surroundings as well, because it looks for AWS settings when it is.
     with clean_surroundings():
         from safe_sqs.cli.demo import show
 
         is_well = show(with_overhead=not no_overhead)
     click.get_current_context().exit(0 if is_well else 1)
+
+
+safe_sqs.add_command(run)

@@ -114,11 +114,11 @@ def tell(progress: Callable[[str], None] = lambda _: None, messages: int = MESSA
             for result in results
             if not result.is_as_it_must_be
         ]
-        # One more for the message that waits in the queue which turns bad, one for the queue that only warns.
+        # More are for the queue which turns bad, for the one that only warns, and by the program that nobody changed.
         arrived = stage.emulator.arrived - before
         sent = arrived["SendMessage"] + arrived["SendMessageBatch"]
-        if sent != messages + 2:
-            problems.append(f"{sent} requests with messages reached the emulator, and {messages + 2} should have")
+        if sent != messages + 3:
+            problems.append(f"{sent} requests with messages reached the emulator, and {messages + 3} should have")
         if _somebody_came(stage.plain):
             problems.append("somebody connected to the port for plain HTTP")
     return Told(results, tuple(problems))
@@ -220,6 +220,7 @@ def attempts(stage: Stage, progress: Callable[[str], None], messages: int) -> It
     yield from _vpc_endpoints(cast)
     yield from _cannot_be_verified(cast)
     yield from _under_a_worker(worker)
+    yield from _nobody_changed(cast)
     yield Attempt(
         "All at once",
         "unknown host, plain HTTP, long-term key",
@@ -307,6 +308,24 @@ def _encryption_at_rest(cast: _Cast) -> Iterator[Attempt]:
         "an administrator: set_queue_attributes()",
         lambda: administrator.set_queue_attributes(QueueUrl=stage.unencrypted, Attributes=_ENCRYPTED),
     )
+
+
+def _nobody_changed(cast: _Cast) -> Iterator[Attempt]:
+    group, stage = "A program that nobody changed", cast.stage
+    road = "boto3 itself, after safe_sqs.install()"
+
+    def send_to(queue: str) -> Callable[[], object]:
+        def send() -> None:
+            safe_sqs.install()
+            try:
+                cast.send_to(queue, stage.session.client("sqs"))()
+            finally:
+                safe_sqs.uninstall()
+
+        return send
+
+    yield Attempt(group, "send to a good queue", road, send_to(stage.good))
+    yield Attempt(group, "send to a public queue", road, send_to(stage.public), ("public-access",))
 
 
 def _no_public_queues(cast: _Cast) -> Iterator[Attempt]:

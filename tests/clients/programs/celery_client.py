@@ -18,6 +18,7 @@ app.conf.update(
     },
     broker_connection_retry_on_startup=False,
     task_ignore_result=True,
+    worker_redirect_stdouts=False,
 )
 received = []
 
@@ -32,9 +33,7 @@ def keep(text: str) -> None:
 if action == "send":
     keep.delay("hello")
 else:
-    try:
-        app.worker_main(["worker", "--pool=solo", "--loglevel=info"])
-    except SystemExit as end:
-        if end.code:
-            raise
+    app.worker_main(["worker", "--pool=solo", "--loglevel=info"])
+    if not received:
+        sys.exit("the worker has ended without a task")
 print(json.dumps({"passed": True, "messages": received}))
