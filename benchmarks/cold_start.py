@@ -84,7 +84,7 @@ def start(task: Path, opt: Path, settings: dict[str, str], queue: str, *, guarde
     """Start a sandbox, and hand it one event."""
     with sandbox(task, opt, "app.handler", settings, wrappers=int(guarded)) as function:
         init = function.init_seconds() * 1000
-        outcome = function.invoke({"queue": queue})
+        outcome = function.invoke({"queue": queue} if queue else None)
     if outcome.error is not None:
         raise SystemExit(f"the handler failed: {outcome.error}")
     return Start(init=init, **outcome.result)
@@ -142,8 +142,77 @@ def main() -> int:
             show(f"start {turn} of {chosen.starts}")
             for kind, found in starts.items():
                 more = trusted if kind == "layer and a setting" else {}
-                took = start(task, opt, settings | more, queue if more or kind == "bare" else "", guarded=kind != "bare")
+                took = start(
+                    task, opt, settings | more, queue if more or kind == "bare" else "", guarded=kind != "bare"
+                )
                 if turn:  # the first of each kind warms the disk's cache
                     found.append(took)
         show("")
     return report(starts, as_json=chosen.json)
+
+
+def profile(opt: Path) -> int:
+    """Print the modules of the guard and of what it brings, with what their import costs."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", PROFILE],
+        env={"TEST_OPT": str(opt)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    total, within = 0, ("safe_sqs", "wrapt", "structlog")
+    for line in done.stderr.splitlines():
+        match = re.match(r"import time: +(\d+) \| +(\d+) \|( +)(\S+)", line)
+        if match and match[4].split(".")[0] in (*within, "pickle", "_pickle", "_compat_pickle", "typing"):
+            total += int(match[1])
+            print(f"{int(match[1]) / 1000:7.2f} ms  {match[4]}")
+    print(f"{total / 1000:7.2f} ms  together, without what they import from elsewhere")
+    return 0
+
+
+def report(starts: dict[str, list[Start]], *, as_json: bool) -> int:
+    """Print medians. Returns 1 when the start without settings costs more than the goal."""
+    medians = {kind: median(found) for kind, found in starts.items()}
+    bare = medians["bare"]
+    # Neighbours in time see the same load of the machine, so differences are taken between those.
+    added = {
+        kind: median([minus(ours, theirs) for ours, theirs in zip(found, starts["bare"], strict=True)])
+        for kind, found in starts.items()
+    }
+    if as_json:
+        print(json.dumps({kind: found._asdict() for kind, found in medians.items()}))
+        return 0
+    print("median, in ms          start  (busy)   boto3 and client  (busy)   first call  (busy)")
+    for kind, found in medians.items():
+        first = f"{found.first_call:10.1f}  {found.first_call_busy:6.1f}" if kind != "layer" else ""
+        print(
+            f"{kind:20} {found.init:7.1f}  {found.init_busy:6.1f}   "
+            f"{found.loaded:16.1f}  {found.loaded_busy:6.1f}   {first}"
+        )
+    for kind in ("layer", "layer and a setting"):
+        more = added[kind]
+        print(
+            f"the {kind} adds to the start: {more.init:.1f} ms, {more.init / bare.loaded:.1%} of boto3 and a client; "
+            f"of processor time {more.init_busy:.1f} ms, {more.init_busy / bare.loaded_busy:.1%}"
+        )
+    return int(added["layer"].init > MOST_MS or added["layer"].init / bare.loaded > MOST_SHARE)
+
+
+def minus(ours: Start, theirs: Start) -> Start:
+    """The difference of each figure."""
+    return Start(*(mine - other for mine, other in zip(ours, theirs, strict=True)))
+
+
+def median(starts: list[Start]) -> Start:
+    """The median of each figure."""
+    return Start(*(statistics.median(values) for values in zip(*starts, strict=True)))
+
+
+def show(text: str) -> None:
+    """Progress, for a person who waits."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\033[K{text}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

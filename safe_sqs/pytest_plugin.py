@@ -171,8 +171,8 @@ class _Run:
             self._leniency.leave(item.nodeid)
             note_test(None)
 
-    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, Any, None]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Begin an exemption. What forbids it is an error of the test."""
         mark = item.get_closest_marker(MARKER)
         if mark is not None:
@@ -180,7 +180,6 @@ class _Run:
             if (MARKER, reason) not in item.user_properties:
                 item.user_properties.append((MARKER, reason))
             self._leniency.enter(item.nodeid, reason)
-        yield
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, Any, None]:
@@ -215,13 +214,13 @@ class _Run:
         try:
             records = self._records()
         except (OSError, ValueError) as error:
-            terminalreporter.section(f"safe_sqs: {self._mode}", sep="=")
+            terminalreporter.write_sep("=", f"safe_sqs: {self._mode}")
             write(f"the report cannot be read: {error}")
             return
         if not (records or self._exempt or self._unguarded):
             write(f"safe_sqs: {self._mode}, nothing found")
             return
-        terminalreporter.section(f"safe_sqs: {self._mode}", sep="=")
+        terminalreporter.write_sep("=", f"safe_sqs: {self._mode}")
         for line in (*self._unguarded, *_summary(records), *_exemptions(self._exempt)):
             write(line)
         if self._is_asked_for:
@@ -281,7 +280,11 @@ class _Leniency:
         """Begin for one test. Raises ConfigError where the organisation forbids it."""
         with self._lock:
             self._reasons[test] = reason
-            self._settle()
+            try:
+                self._settle()
+            except BaseException:
+                del self._reasons[test]
+                raise
 
     def leave(self, test: str) -> None:
         """End for one test; nothing where it had not begun."""
@@ -353,11 +356,12 @@ class _Leniency:
 
         if not isinstance(strict, Hooks) or any(lenient is strict for _, _, lenient in self._exchanged):
             return strict
-        strict.unsubscribe()
         for exchanged, before, lenient in self._exchanged:
             if exchanged is client and (before.config, before.clock) == (strict.config, strict.clock):
+                strict.unsubscribe()
                 return lenient
         lenient = type(strict)(client, _not_enforced(strict.config, dict(strict.config.modes)), clock)
+        strict.unsubscribe()
         lenient.subscribe()
         self._exchanged.append((client, strict, lenient))
         return lenient

@@ -1159,6 +1159,17 @@ def the_http_session_of_the_client(stage):
     client._endpoint.http_session.send(request.prepare())
 
 
+def a_copy_of_the_client_that_checks_no_certificate(stage):
+    client = stage.client()
+    url = stage.queue("unchecked")
+    client.send_message(QueueUrl=stage.good, MessageBody="harmless")
+    copy = object.__new__(type(client))
+    copy.__dict__.update(client.__dict__)
+    unchecked = URLLib3Session(verify=False)
+    copy._endpoint = type(client._endpoint)(client._endpoint.host, "sqs", client.meta.events, http_session=unchecked)
+    copy.send_message(QueueUrl=url, MessageBody=BODY)
+
+
 def taking_the_guards_handlers_away(stage):
     client = stage.client()
     events = client.meta.events
@@ -1208,6 +1219,8 @@ OUT_OF_SCOPE = {
     "it.",
     a_signature_by_get_auth_instance: "The same with the client's signer, by a method that tells no subscriber.",
     the_http_session_of_the_client: "The same with the client's HTTP session, by a private attribute.",
+    a_copy_of_the_client_that_checks_no_certificate: "A client put together by hand, by private attributes, of the "
+    "events of a guarded one and an HTTP session of its own: events do not say which client they come from.",
     taking_the_guards_handlers_away: "Code in this process that wants the guard gone can take it away; it is a guard "
     "rail, not a sandbox.",
     a_handler_that_writes_a_body_with_two_queues: "A body that no serialiser writes: a handler that forges it means "

@@ -102,7 +102,7 @@ def run(folder: Path, program: str, *arguments: str, flags: tuple[str, ...] = ()
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-# --- every road to a client ----------------------------------------------------------------------------------------
+# --- every road to a client ------------------------------------------------------------------------------------------
 
 
 class OwnSession(boto3.session.Session):
@@ -460,7 +460,7 @@ def test_the_switch_is_turned_while_another_thread_imports_botocore(tmp_path):
     assert run(tmp_path, SLOW_IMPORT) == [True, False, False]
 
 
-# --- no trace ----------------------------------------------------------------------------------------------------------
+# --- no trace --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -528,12 +528,13 @@ print(json.dumps([len(finders), sum(now is then for now, then in zip(sys.meta_pa
 print(json.dumps([name for name in sys.modules if name.split(".")[0] in ("boto3", "botocore", "wrapt", "structlog")]))
 from multiprocessing import spawn
 import boto3, botocore.client
-print(json.dumps([f.__qualname__ for f in (botocore.client.BaseClient.__init__, spawn.get_preparation_data)]))
-print(json.dumps([hasattr(f, "__wrapped__") for f in (botocore.client.BaseClient.__init__, spawn.get_preparation_data)]))
+functions = botocore.client.BaseClient.__init__, spawn.get_preparation_data
+print(json.dumps([function.__qualname__ for function in functions]))
+print(json.dumps([hasattr(function, "__wrapped__") for function in functions]))
 safe_sqs.install()
-client = boto3.client("sqs", region_name="us-east-1", aws_access_key_id="AKIAEXAMPLEEXAMPLE02", aws_secret_access_key="s")
+keys = dict(aws_access_key_id="AKIAEXAMPLEEXAMPLE02", aws_secret_access_key="s")
 try:
-    client.list_queues()
+    boto3.client("sqs", region_name="us-east-1", **keys).list_queues()
 except safe_sqs.RefusedError:
     print('"refused"')
 # Whoever looks at a module sees its own loader.
@@ -556,7 +557,7 @@ def test_the_switch_is_turned_off_before_botocore_was_ever_imported(tmp_path):
     assert loader == ["SourceFileLoader", True]
 
 
-# --- among wrappers of others ------------------------------------------------------------------------------------------
+# --- among wrappers of others ----------------------------------------------------------------------------------------
 
 
 def wrap_with_wrapt(seen: list[str]) -> Callable[[], None]:
@@ -655,7 +656,7 @@ def test_installing_again_puts_back_a_wrapper_that_somebody_took_away(make_confi
     assert vars(BaseClient)["__init__"] is original
 
 
-# --- clients that exist already ----------------------------------------------------------------------------------------
+# --- clients that exist already --------------------------------------------------------------------------------------
 
 
 def unguarded(told: list[Any]) -> list[str]:
@@ -768,7 +769,7 @@ def test_clients_of_a_library_that_derives_from_botocore_are_named_too(told, mak
     assert isinstance(client, AioBaseClient)
 
 
-# --- wrong configurations ----------------------------------------------------------------------------------------------
+# --- wrong configurations --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("source", ["environment", "user file", "organisation file"])
@@ -829,7 +830,7 @@ def test_when_it_cannot_be_installed_nothing_is(tmp_path):
     assert run(tmp_path, WITHOUT_WRAPT) == ["wrapt is broken", [True, False]]
 
 
-# --- imports, late and again -------------------------------------------------------------------------------------------
+# --- imports, late and again -----------------------------------------------------------------------------------------
 
 LATE = """
 import importlib, json, pickle, sys, threading
@@ -891,8 +892,8 @@ import importlib, json, os, sys
 # What an extension or a wrapper script does, before the runtime imports the function.
 import safe_sqs
 safe_sqs.install()
-early = {"asyncio", "boto3", "botocore", "http.client", "select", "socket", "ssl", "urllib3", "wrapt"} & set(sys.modules)
-print(json.dumps(sorted(early)))
+patched_or_late = {"asyncio", "boto3", "botocore", "http.client", "select", "socket", "ssl", "urllib3", "wrapt"}
+print(json.dumps(sorted(patched_or_late & set(sys.modules))))
 
 sys.path.insert(0, os.path.dirname(__file__))
 handler = importlib.import_module("orders").handler
@@ -918,7 +919,7 @@ def test_a_module_that_makes_its_client_while_it_is_imported_gets_a_guarded_one(
     assert run(tmp_path, IN_LAMBDA, good, bad) == [[], 200, "RefusedError"]
 
 
-# --- processes that multiprocessing starts -----------------------------------------------------------------------------
+# --- processes that multiprocessing starts ---------------------------------------------------------------------------
 
 CHILDREN = """
 import base64, json, multiprocessing, os, pickle, sys
@@ -949,11 +950,6 @@ def tried(client):
 
 def work(*_):
     return tried(boto3.client("sqs"))
-
-
-def with_client_of_module(*_):
-    import worker
-    return tried(worker.sqs)
 
 
 def initialize():
@@ -1030,20 +1026,22 @@ if __name__ == "__main__":
     report("spawn, pool with initializer", of_a_child("spawn", with_initializer))
     report("spawn, executor", of_an_executor("spawn", twice))
     report("spawn, child of a child", of_a_process("spawn", child_of_a_child))
+    multiprocessing.set_forkserver_preload(["ahead"])  # makes a client too, in a process that nobody installs in
     report("forkserver, pool", of_a_child("forkserver", work))
+    import ahead
+    report("forkserver, client of a module that is loaded ahead", of_a_process("forkserver", ahead.work))
     report("forkserver, process of a module with a client", of_a_process("forkserver", worker.work))
     report("spawn, child after uninstall", of_a_process("spawn", child_after_uninstall))
     safe_sqs.uninstall()
     report("forkserver, after uninstall", of_a_process("forkserver", work))
 """
 WORKER = """
+import sys
 import boto3
 sqs = boto3.client("sqs")
 
 def work():
-    import __main__
-    tried = getattr(__main__, "tried", None) or sys.modules["__mp_main__"].tried
-    return tried(sqs)
+    return sys.modules["__main__"].tried(sqs)
 """
 
 
@@ -1071,12 +1069,54 @@ def children(surroundings, make_config, make_queue, good, bad, monkeypatch, queu
 
 
 @pytest.mark.usefixtures("children")
-def test_processes_that_multiprocessing_starts_are_guarded_by_the_same_configuration(tmp_path):
-    (tmp_path / "worker.py").write_text(WORKER.replace("import boto3", "import sys, boto3", 1), encoding="utf-8")
+def test_processes_that_multiprocessing_starts_are_guarded_by_the_same_configuration(tmp_path, monkeypatch):
+    for name in ("worker", "ahead"):
+        (tmp_path / f"{name}.py").write_text(WORKER, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]))
     results = dict(run(tmp_path, CHILDREN))
     unguarded = [200, 200, 200, "received", 0, True]
     assert results.pop("spawn, child after uninstall") == unguarded
     assert results.pop("forkserver, after uninstall") == unguarded
-    assert len(results) == 9
+    assert len(results) == 10
     guarded = [200, 200, ["queue-encryption"], ["role-operations"], 1, True]
     assert results == dict.fromkeys(results, guarded)
+
+
+STRANGE_PATH = """
+import json, multiprocessing, os, sys
+sys.path[:0] = ["", *os.environ["DEPENDENCIES"].split(os.pathsep)]
+
+
+def work(queue):
+    import boto3, safe_sqs
+    keys = dict(aws_access_key_id="AKIAEXAMPLEEXAMPLE02", aws_secret_access_key="s")
+    try:
+        boto3.client("sqs", region_name="us-east-1", **keys).list_queues()
+    except Exception as error:
+        queue.put([type(error).__name__, safe_sqs.__file__])
+
+
+if __name__ == "__main__":
+    import safe_sqs
+    safe_sqs.install()
+    os.chdir("elsewhere")
+    for method in ("spawn", "forkserver"):
+        context = multiprocessing.get_context(method)
+        queue = context.SimpleQueue()
+        process = context.Process(target=work, args=(queue,))
+        process.start()
+        process.join()
+        print(json.dumps([process.exitcode, None if queue.empty() else queue.get()]))
+"""
+
+
+def test_a_child_finds_safe_sqs_where_its_parent_found_it(tmp_path, monkeypatch):
+    """On a path that the parent added when it ran, and even in a directory that it has left since."""
+    here = tmp_path / "here"
+    (here / "elsewhere" / "safe_sqs").mkdir(parents=True)
+    (here / "elsewhere" / "safe_sqs" / "__init__.py").write_text("raise RuntimeError('the wrong one')\n")
+    (here / "safe_sqs").symlink_to(Path(safe_sqs.__file__).parent)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("DEPENDENCIES", os.pathsep.join(filter(None, sys.path)))
+    results = run(tmp_path, STRANGE_PATH, flags=("-S",))
+    assert results == [[0, ["RefusedError", str(here / "safe_sqs" / "__init__.py")]]] * 2

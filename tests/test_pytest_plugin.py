@@ -17,8 +17,9 @@ from support import REGION, TEMPORARY
 
 from safe_sqs import report
 
-IS_INSTALLED = any(each.name == "safe_sqs" for each in entry_points(group="pytest11"))
-BRING = () if IS_INSTALLED else ("-p", "safe_sqs.pytest_plugin")
+BRING = ("-p", "safe_sqs.pytest_plugin")
+"""Named in every run, so that it is there where the package is not installed, and harmless where it is."""
+XDIST = ("-p", "xdist", "-n", "2")
 CREDENTIALS = {name.upper(): value for name, value in TEMPORARY.items()}
 
 
@@ -54,12 +55,11 @@ Pytest = Callable[..., Run]
 def run(tmp_path: Path) -> Pytest:
     """Run pytest on files: `run({"test_a.py": "..."}, "--safe-sqs=observe", NAME="value of the environment")`."""
 
-    def run(
-        files: Mapping[str, str], *arguments: str, bring: tuple[str, ...] = BRING, **environment: str | None
-    ) -> Run:
+    def run(files: Mapping[str, str], *arguments: str, bring: Any = BRING, **environment: str | None) -> Run:
         for name, text in {"pytest.ini": "[pytest]\n", **files}.items():
             (tmp_path / name).write_text(text)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+        inherited["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *bring, "-p", "no:cacheprovider", *arguments],
             cwd=tmp_path,
@@ -231,25 +231,51 @@ def test_a_wrong_file_ends_the_run_with_its_text(run):
     assert "profil (file safe-sqs.toml): is not a setting; did you mean 'profile'?" in done.output
 
 
-TWICE = [("-p", "safe_sqs.pytest_plugin"), ("-p", "safe_sqs.pytest_plugin", "-p", "safe_sqs.pytest_plugin")]
+ENTRY_POINT = "safe_sqs.pytest_plugin:PLUGIN"
 
 
-@pytest.mark.parametrize("bring", TWICE, ids=["once", "twice"])
-def test_the_plugin_may_be_named_although_it_is_installed(run_on_emulator, bring):
-    done = run_on_emulator(BOTH, "--safe-sqs=enforce", bring=bring)
-    assert done.counted == "1 failed, 1 passed", done.output
+def test_the_package_has_the_entry_point():
+    assert {each.value for each in entry_points(group="pytest11", name="safe_sqs")} == {ENTRY_POINT}
+
+
+@pytest.fixture
+def entry_point(tmp_path: Path) -> dict[str, str | None]:
+    """An environment in which the entry point is installed."""
+    metadata = tmp_path / "installed" / "entry_of_safe_sqs-1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: entry-of-safe-sqs\nVersion: 1\n")
+    (metadata / "RECORD").write_text("safe_sqs/__init__.py,,\nsafe_sqs/pytest_plugin.py,,\n")
+    (metadata / "entry_points.txt").write_text(f"[pytest11]\nsafe_sqs = {ENTRY_POINT}\n")
+    return {"PYTHONPATH": str(metadata.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": None}
+
+
+@pytest.mark.parametrize("bring", [(), BRING, BRING * 2, ("-p", "safe_sqs"), ("-p", "safe_sqs", *BRING)], ids=" ".join)
+def test_the_plugin_may_be_named_although_it_is_installed(run, entry_point, bring):
+    done = run({"test_a.py": "def test(): pass"}, "--safe-sqs=enforce", bring=bring, **entry_point)
+    assert done.counted == "1 passed", done.output
+    assert "safe_sqs: enforce, nothing found" in done.output
+
+
+def test_it_may_be_imported_before_pytest_where_warnings_are_errors(run, entry_point):
+    files = {"test_a.py": "def test(): pass", "sitecustomize.py": "import safe_sqs"}
+    path = f"{entry_point['PYTHONPATH']}{os.pathsep}{entry_point['PYTHONPATH']}/.."
+    done = run(files, "-W", "error", bring=(), **{**entry_point, "PYTHONPATH": path})
+    assert done.counted == "1 passed", done.output
+
+
+@pytest.mark.parametrize("bring", [(), BRING], ids=" ".join)
+def test_the_plugin_can_be_blocked_by_its_name(run, entry_point, bring):
+    blocked = ("-p", "no:safe_sqs")
+    assert run({"test_a.py": "def test(): pass"}, *blocked, bring=bring, **entry_point).counted == "1 passed"
+    done = run({}, *blocked, "--safe-sqs=observe", bring=bring, **entry_point)
+    assert done.code == pytest.ExitCode.USAGE_ERROR
+    assert "unrecognized arguments: --safe-sqs=observe" in done.output
 
 
 def test_a_conftest_may_bring_the_plugin(run_on_emulator):
     files = {**BOTH, "conftest.py": "pytest_plugins = ['safe_sqs.pytest_plugin']"}
     done = run_on_emulator(files, "--safe-sqs=enforce")
     assert done.counted == "1 failed, 1 passed", done.output
-
-
-def test_the_plugin_can_be_blocked_by_its_name(run):
-    done = run({"test_loaded.py": LOADED}, "--safe-sqs=observe", "-p", "no:safe_sqs")
-    assert done.code == pytest.ExitCode.USAGE_ERROR
-    assert "unrecognized arguments: --safe-sqs=observe" in done.output
 
 
 def test_the_marker_is_registered_without_the_option_too(run):
@@ -282,16 +308,20 @@ def test_a_client_that_was_there_before_is_told(run_on_emulator):
 
 
 INSIDE = """
-import os, sys
+import os
+import pytest
+from safe_sqs import events, process_wide
+
+def ours():
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
 def test_run():
-    import pytest
-    import safe_sqs.process_wide
-    before = dict(os.environ)
-    code = pytest.main(["-q", "-p", "no:cacheprovider", "--safe-sqs=observe", "inner.py"], plugins=[])
-    assert code == 0
-    assert not safe_sqs.process_wide.installed()
-    assert {**os.environ, "PYTEST_VERSION": ""} == {**before, "PYTEST_VERSION": ""}
+    before = ours()
+    arguments = ["-q", "-p", "safe_sqs.pytest_plugin", "-p", "no:cacheprovider", "--safe-sqs=observe", "inner.py"]
+    assert pytest.main(arguments) == 0
+    assert ours() == before
+    assert not process_wide.installed()
+    assert not events._subscriptions
 """
 
 
@@ -333,9 +363,10 @@ def test_the_summary_counts_by_rule_and_queue_and_says_what_to_do(run_on_emulato
 
 def test_the_summary_is_of_this_run_though_the_report_goes_on(run_on_emulator):
     first = run_on_emulator(MANY, "--safe-sqs=enforce")
+    written = len(first.records)
     second = run_on_emulator(MANY, "--safe-sqs=enforce")
     assert first.said() == second.said()
-    assert len(second.records) == 2 * len(first.records) > 0
+    assert len(second.records) == 2 * written > 0
 
 
 def test_a_report_that_nobody_asked_for_is_removed_and_not_named(run_on_emulator, tmp_path):
@@ -375,7 +406,7 @@ from functools import lru_cache
 
 module_level = client("sqs")
 exempt = pytest.mark.safe_sqs_exempt(reason="until the queue is moved")
-strict = safe_sqs.Config(profile="strict", modes={"vpc-route": "off", "vpc-only-policy": "off"})
+strict = safe_sqs.Config(profile="strict", modes={"vpc-route": "off", "static-credentials": "off"})
 
 @lru_cache
 def lazily():
@@ -519,10 +550,8 @@ def test_an_exemption_without_a_reason_is_an_error_at_collection(run, marker):
     text = f"import pytest\n@pytest.mark.safe_sqs_exempt{marker}\ndef test_a(): pass\n\ndef test_b(): pass\n"
     done = run({"test_a.py": text})
     assert done.code == pytest.ExitCode.INTERRUPTED
-    assert (
-        'test_a.py::test_a: the marker safe_sqs_exempt needs a reason: @pytest.mark.safe_sqs_exempt(reason="...")'
-        in (done.output)
-    )
+    hint = 'the marker safe_sqs_exempt needs a reason: @pytest.mark.safe_sqs_exempt(reason="...")'
+    assert f"test_a.py::test_a: {hint}" in done.output
 
 
 def test_the_floor_of_an_organisation_forbids_exemptions(run_on_emulator, tmp_path):
@@ -546,7 +575,7 @@ def test_the_floor_of_an_organisation_forbids_exemptions(run_on_emulator, tmp_pa
 def test_workers_of_xdist_write_into_one_report(run_on_emulator):
     pytest.importorskip("xdist")
     files = {**MANY, "test_one.py": EXEMPT["test_exempt.py"]}
-    done = run_on_emulator(files, "--safe-sqs=enforce", "-n", "2", SAFE_SQS_REPORT=None)
+    done = run_on_emulator(files, "--safe-sqs=enforce", *XDIST, SAFE_SQS_REPORT=None)
     assert done.counted == "1 failed, 9 passed", done.output
     text = "\n".join(done.said())
     assert re.search(r"test_many.py::test_bad\[\d\], .*more", text)
@@ -557,7 +586,7 @@ def test_workers_of_xdist_write_into_one_report(run_on_emulator):
 def test_wrong_exemptions_are_told_by_workers_of_xdist_too(run):
     pytest.importorskip("xdist")
     text = "import pytest\n@pytest.mark.safe_sqs_exempt\ndef test_a(): pass\n"
-    done = run({"test_a.py": text}, "-n", "2")
+    done = run({"test_a.py": text}, *XDIST)
     assert done.code != 0
     assert "test_a.py::test_a: the marker safe_sqs_exempt needs a reason" in done.output
 
@@ -637,3 +666,28 @@ def test_a_report_can_be_read_by_the_line(run_on_emulator):
     done = run_on_emulator(BOTH, "--safe-sqs=observe")
     lines = (done.folder / "report.jsonl").read_text().splitlines()
     assert all(json.loads(line)["next_step"] for line in lines)
+
+
+AIO = """
+import asyncio, os, pytest, safe_sqs
+from aiobotocore.session import get_session
+
+async def send():
+    async with get_session().create_client("sqs") as client:
+        await client.send_message(QueueUrl=os.environ["BAD"], MessageBody="two teapots")
+
+@pytest.mark.safe_sqs_exempt(reason="legacy")
+def test_exempt():
+    asyncio.run(send())
+
+def test_after():
+    with pytest.raises(safe_sqs.RefusedError):
+        asyncio.run(send())
+"""
+
+
+def test_an_exempt_test_may_use_aiobotocore(run_on_emulator):
+    pytest.importorskip("aiobotocore")
+    done = run_on_emulator({"test_aio.py": AIO}, "--safe-sqs=enforce")
+    assert done.counted == "2 passed", done.output
+    assert ("queue-encryption", "legacy") in {(each.rule, each.exempt) for each in done.records}

@@ -21,8 +21,9 @@ from support import TEMPORARY
 import safe_sqs
 from safe_sqs import launch
 
-SAFE_SQS = [sys.executable, "-c", "from safe_sqs.cli import main; main()"]
-RUN = [*SAFE_SQS, "run"]
+RUN = [sys.executable, "-E", str(Path(sys.executable).with_name("safe-sqs")), "run"]
+"""`safe-sqs run` as it is installed; what PYTHONPATH says is for the program."""
+
 ON_PATH = Path(launch.__file__).parent / "on_path"
 SECONDS = 120
 
@@ -69,8 +70,10 @@ TELL = """
 import sys
 modules, path, finders = sorted(sys.modules), list(sys.path), [type(finder).__name__ for finder in sys.meta_path]
 import os, signal
-print(modules, path, finders[1 if finders[0] == "Guard" else 0:], sys.argv, sys.flags, sys.executable, __name__, __file__)
-print(os.getcwd(), os.umask(0o77), os.getppid(), repr(sys.stdin.read()), [signal.getsignal(each) for each in signal.Signals])
+print(modules, path, finders[1 if finders[0] == "Guard" else 0:])
+print(sys.argv, sys.flags, sys.executable, __name__, __file__)
+print(os.getcwd(), os.umask(0o77), os.getppid(), repr(sys.stdin.read()))
+print([signal.getsignal(each) for each in signal.Signals])
 print({name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SAFE_SQS_RUN")})
 print("as a warning", file=sys.stderr)
 """
@@ -127,7 +130,7 @@ def test_the_exit_status_is_that_of_the_program(program, status):
     assert run("--", "python", "-c", program).returncode == status
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_the_process_is_the_program_and_signals_reach_it(number):
     program = (
         "import os, signal, sys\n"
@@ -152,8 +155,11 @@ def test_the_sitecustomize_of_the_user_runs_as_without(write, monkeypatch, text)
     found = run("--", "python", "-c", look)
     assert expected.stdout.startswith("sitecustomize ")
     assert found.stdout == expected.stdout
-    assert found.stderr == expected.stderr
     assert found.returncode == expected.returncode
+    if "SystemExit" in text:  # Python shows all that stood around it
+        assert found.stderr.splitlines()[-1] == expected.stderr.splitlines()[-1] == "SystemExit: 5"
+    else:
+        assert found.stderr == expected.stderr
 
 
 def test_a_missing_sitecustomize_is_missing_still():
@@ -172,10 +178,10 @@ def test_nothing_happens_twice_when_it_is_started_twice():
         "import os, runpy, sys\n"
         "from pathlib import Path\n"
         "folder = os.environ['PYTHONPATH']\n"
-        "runpy.run_path(str(Path(folder, 'sitecustomize.py')), run_name='sitecustomize')\n"
+        "runpy.run_path(str(Path(folder, 'sitecustomize.py')))\n"
         "print([type(finder).__name__ for finder in sys.meta_path].count('Guard'), folder)\n"
     )
-    assert run("--", *RUN, "--", "python", "-c", look).stdout == f"1 {ON_PATH}\n"
+    assert run("--", "safe-sqs", "run", "--", "python", "-c", look).stdout == f"1 {ON_PATH}\n"
 
 
 def test_the_folder_on_the_path_holds_nothing_else():
@@ -193,8 +199,9 @@ def test_no_start_up_line_is_installed():
 SEND = """
 import os, sys
 import boto3
-boto3.client("sqs").send_message(QueueUrl=os.environ["QUEUE"], MessageBody="hello")
-print("sent")
+for queue in os.environ["QUEUE"].split():
+    boto3.client("sqs").send_message(QueueUrl=queue, MessageBody="hello")
+    print("sent", flush=True)
 """
 
 CHILDREN = {
@@ -202,7 +209,11 @@ CHILDREN = {
     "shell": "subprocess.run('python send.py', shell=True, check=True)",
     "exec": "os.execv(sys.executable, ['python', 'send.py'])",
     "own environment": "subprocess.run([sys.executable, 'send.py'], check=True, env={**os.environ, 'MORE': '1'})",
-    "fork": "pid = os.fork()\nif not pid: import send; os._exit(0)\nsys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))",
+    "fork": (
+        "pid = os.fork()\n"
+        "if not pid: import send; sys.exit()\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
+    ),
     "spawn": "in_process('spawn')",
     "forkserver": "in_process('forkserver')",
     "pool": "import concurrent.futures as f\nwith f.ProcessPoolExecutor(1) as pool: pool.submit(work).result()",
@@ -232,6 +243,7 @@ def programs(write, emulator, monkeypatch, tmp_path) -> Path:
         "AWS_ENDPOINT_URL_SQS": emulator.url,
         "AWS_CA_BUNDLE": emulator.authority,
         "SAFE_SQS_TRUSTED_ENDPOINT_HOSTS": emulator.host,
+        "SAFE_SQS_MODES": "tls-only-policy=off",
         **{name.upper(): value for name, value in TEMPORARY.items()},
     }
     for name, value in settings.items():
@@ -246,7 +258,7 @@ def programs(write, emulator, monkeypatch, tmp_path) -> Path:
     write("long-script", f"#!/bin/sh\n'''exec' {sys.executable} \"$0\" \"$@\"\n' '''\n{SEND}", is_executable=True)
     write("no-first-line", "exec python send.py\n", is_executable=True)
     for name, start in CHILDREN.items():
-        write(f"{name}.py", PARENT.format(start=start.replace("\n", "\n    ")))
+        write(f"by {name}.py", PARENT.format(start=start.replace("\n", "\n    ")))
     write("chdir.py", f"import os; os.chdir('/')\n{SEND}")
     write("dotenv.py", f"import os; os.environ['SAFE_SQS_PROFILE'] = 'observe'\n{SEND}")
     write("forgets.py", f"import os; del os.environ['PYTHONPATH'], os.environ['SAFE_SQS_RUN']\n{SEND}")
@@ -269,14 +281,14 @@ ROADS = {
         "-P" if sys.version_info >= (3, 11) else "-B",
         "send.py",
     ],
-    "env": ["--", "env", "MORE=1", "-S" if False else "python", "send.py"],
+    "env": ["--", "env", "MORE=1", "python", "send.py"],
     "shebang with env": ["--", "./env-script"],
     "shebang with env -S": ["--", "./split-script"],
     "shebang with a path": ["--", "./path-script"],
     "shebang for a long path": ["--", "./long-script"],
     "no shebang": ["--", "./no-first-line"],
     "shell": ["--", "sh", "-c", "python send.py"],
-    **{f"child by {name}": ["--", "python", f"{name}.py"] for name in CHILDREN},
+    **{f"child by {name}": ["--", "python", f"by {name}.py"] for name in CHILDREN},
     "working directory changed": ["chdir.py"],
     "setting changed by the program": ["dotenv.py"],
     "variables removed by the program": ["forgets.py"],
@@ -288,26 +300,24 @@ ROADS = {
 
 
 @pytest.mark.parametrize("road", ROADS)
-def test_a_good_queue_is_used_and_a_bad_one_refused(programs, monkeypatch, emulator, good, bad, road):
-    monkeypatch.setenv("QUEUE", good)
-    passed = run(*ROADS[road])
-    assert (passed.stdout, passed.returncode) == ("sent\n", 0), passed.stderr
-    assert passed.stderr == ""
-    monkeypatch.setenv("QUEUE", bad)
-    refused = run(*ROADS[road])
-    assert refused.stdout == ""
-    assert refused.returncode != 0
-    assert "RefusedError: safe_sqs refused SendMessage" in refused.stderr
-    assert "queue-encryption" in refused.stderr
+def test_a_good_queue_is_used_and_a_bad_one_refused(programs, monkeypatch, good, bad, road):
+    monkeypatch.setenv("QUEUE", f"{good} {bad}")
+    check_good_only(run(*ROADS[road]))
 
 
-@pytest.mark.parametrize(
-    "variable", ["PYTHONSAFEPATH", "PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE", "PYTHONOPTIMIZE"]
-)
-def test_variables_of_python_do_not_keep_it_out(programs, monkeypatch, bad, variable):
-    monkeypatch.setenv(variable, "1")
-    monkeypatch.setenv("QUEUE", bad)
-    assert "RefusedError" in run("--", "python", "send.py").stderr
+def check_good_only(done: subprocess.CompletedProcess[str]) -> None:
+    """A message was sent to the good queue, and none to the bad one."""
+    assert done.stdout == "sent\n", done.stderr
+    assert done.returncode != 0
+    assert "RefusedError: safe_sqs refused SendMessage" in done.stderr
+    assert "queue-encryption" in done.stderr
+
+
+def test_variables_of_python_do_not_keep_it_out(programs, monkeypatch, good, bad):
+    for variable in ("PYTHONSAFEPATH", "PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE", "PYTHONOPTIMIZE"):
+        monkeypatch.setenv(variable, "1")
+    monkeypatch.setenv("QUEUE", f"{good} {bad}")
+    check_good_only(run("--", "python", "send.py"))
 
 
 def test_a_program_that_never_loads_botocore_loads_nothing_of_safe_sqs():
@@ -315,7 +325,7 @@ def test_a_program_that_never_loads_botocore_loads_nothing_of_safe_sqs():
     assert run("--", "python", "-c", look).stdout == "[]\n"
 
 
-def test_what_a_launcher_puts_before_it_does_not_put_it_out(programs, write, monkeypatch, bad):
+def test_what_a_launcher_puts_before_it_does_not_put_it_out(programs, write, monkeypatch, good, bad):
     """Tools for tracing start a program behind a sitecustomize of theirs, which does not run the next one."""
     write("tracer/sitecustomize.py", "import sys; sys.traced = True")
     write(
@@ -324,13 +334,14 @@ def test_what_a_launcher_puts_before_it_does_not_put_it_out(programs, write, mon
         "os.environ['PYTHONPATH'] = os.pathsep.join([os.path.abspath('tracer'), os.environ['PYTHONPATH']])\n"
         "os.execlp(sys.argv[1], *sys.argv[1:])\n",
     )
-    write("both.py", "import sys\nassert sys.traced\nimport subprocess\nsubprocess.run([sys.executable, 'traced.py'])")
+    write(
+        "both.py",
+        "import sys\nassert sys.traced\nimport subprocess\nsys.exit(subprocess.call([sys.executable, 'traced.py']))",
+    )
     write("traced.py", f"import sys\nassert sys.traced\n{SEND}")
-    monkeypatch.setenv("QUEUE", bad)
+    monkeypatch.setenv("QUEUE", f"{good} {bad}")
     for words in (["trace.py", "python", "traced.py"], ["trace.py", "python", "both.py"]):
-        refused = run(*words)
-        assert "queue-encryption" in refused.stderr
-        assert refused.stdout == ""
+        check_good_only(run(*words))
 
 
 # --- settings ----------------------------------------------------------------------------------------------------
@@ -432,15 +443,17 @@ def check_is_not_started(done: subprocess.CompletedProcess[str], started_file: S
         (["env", "-u", "PYTHONPATH", "python"], "env does not hand on PYTHONPATH"),
         (["env", "MORE=1", "PYTHONPATH=lib", "python"], "env sets PYTHONPATH anew"),
         (["env", "-S", "-i python"], "env does not hand on PYTHONPATH"),
+        (["env", "-vS-i", "python"], "env does not hand on PYTHONPATH"),
+        (["env", "--chdir", "/", "--unset=PYTHONPATH", "python"], "env does not hand on PYTHONPATH"),
+        (["env", "-C", "/", "--split-string", "MORE=1 python -I"], "started with -I"),
+        (["env", "--ignore-environment", "python"], "env does not hand on PYTHONPATH"),
         (["sudo", "python"], "sudo does not hand on the environment"),
         (["/usr/bin/ssh", "host", "python"], "ssh does not hand on the environment"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_program_that_the_guard_cannot_get_into_is_not_started(started_file, words, told):
     check_is_not_started(run("--", *words, "-c", started_file.program), started_file, told)
-    if words[-1] == "python" or words[0] == "python":
-        assert without(*words[:1], *words[1:], "-c", "pass").returncode in (0, 1, 125, 127)
 
 
 @pytest.mark.parametrize(
@@ -487,12 +500,8 @@ def test_a_broken_installation_is_told(write, started_file, bare_python, tmp_pat
     write(f"{module}.py", "raise RuntimeError('half an installation')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("SAFE_SQS_PROFILE", "strict")
-    done = without(*RUN_HERE, "--", bare_python, "-c", started_file.program)
+    done = run("--", bare_python, "-c", started_file.program)
     check_is_not_started(done, started_file, "RuntimeError: half an installation")
-
-
-RUN_HERE = [sys.executable, "-E", "-c", "from safe_sqs.cli import main; main()", "run"]
-"""`safe-sqs run` as it is installed, whatever PYTHONPATH says to the program."""
 
 
 @pytest.mark.parametrize("name", ["python2.7", "python3.6", "python3.8", "python3.9"])
@@ -590,11 +599,10 @@ def test_help_is_for_the_command_and_not_for_the_program():
 def test_gevent_patches_before_anything_else_without_a_warning(programs, monkeypatch, good, bad):
     pytest.importorskip("gevent")
     (programs / "green.py").write_text(f"from gevent import monkey; monkey.patch_all()\n{SEND}")
-    monkeypatch.setenv("QUEUE", good)
+    monkeypatch.setenv("QUEUE", f"{good} {bad}")
     done = run("--", "python", "-W", "error", "-W", "ignore::DeprecationWarning", "green.py")
-    assert (done.stdout, done.stderr) == ("sent\n", "")
-    monkeypatch.setenv("QUEUE", bad)
-    assert "queue-encryption" in run("--", "python", "green.py").stderr
+    check_good_only(done)
+    assert "Warning" not in done.stderr
 
 
 WEB = """
@@ -676,12 +684,7 @@ def check_under(tracer, is_outside, programs, monkeypatch, good, bad):
     """Both a program and its child."""
     name = tracer[0].partition("-")[0]
     (programs / "send.py").write_text(f"import sys\nassert {name!r} in sys.modules\n{SEND}")
-    for program in ("send.py", "subprocess.py"):
-        words = [*RUN, "--", *tracer] if is_outside else [*tracer, *RUN, "--"]
-        monkeypatch.setenv("QUEUE", good)
-        passed = without(*words, "python", program)
-        assert (passed.stdout, passed.returncode) == ("sent\n", 0), passed.stderr
-        monkeypatch.setenv("QUEUE", bad)
-        refused = without(*words, "python", program)
-        assert "queue-encryption" in refused.stderr
-        assert refused.stdout == ""
+    words = [*RUN, "--", *tracer] if is_outside else [*tracer, *RUN, "--"]
+    monkeypatch.setenv("QUEUE", f"{good} {bad}")
+    for program in ("send.py", "by subprocess.py"):
+        check_good_only(without(*words, "python", program))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getopt
 import os
 import re
 import shlex
@@ -102,21 +101,24 @@ def _split_at(word: str, letters: str) -> tuple[str, str, str]:
 
 
 def _past_env(words: Sequence[str]) -> list[str]:
-    """The command that env(1) starts; empty where that cannot be told. Raises CannotStart where it drops PYTHONPATH."""
-    try:
-        options, rest = getopt.getopt(list(words), "i0vu:C:S:", _ENV_OPTIONS)
-    except getopt.GetoptError:
-        return []
-    given = dict(options)
-    unset = [value for option, value in options if option in ("-u", "--unset")]
-    split = given.get("-S", given.get("--split-string"))
-    if rest[:1] == ["-"] or {"-i", "--ignore-environment"} & set(given) or "PYTHONPATH" in unset:
-        raise CannotStart(
-            "env does not hand on PYTHONPATH, by which the guard gets into the program. "
-            "Put safe-sqs run behind it: env ... safe-sqs run -- PROGRAM"
-        )
-    if split is not None:
-        return _past_env([*shlex.split(split), *rest])
+    """The command that env(1) starts. Raises CannotStart where PYTHONPATH does not get past it."""
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        word = rest.pop(0)
+        if word == "--":
+            break
+        name, _, value = word.partition("=")
+        spelling = f"{_ENV_OPTIONS.get(name, '')}{value}" if word.startswith("--") else word[1:]
+        flags, letter, value = _split_at(spelling, "uCS")
+        if letter and not value and rest:
+            value = rest.pop(0)
+        if word == "-" or "i" in flags or (letter == "u" and value == "PYTHONPATH"):
+            raise CannotStart(
+                "env does not hand on PYTHONPATH, by which the guard gets into the program. "
+                "Put safe-sqs run behind it: env ... safe-sqs run -- PROGRAM"
+            )
+        if letter == "S":
+            rest[:0] = shlex.split(value)
     while rest and "=" in rest[0]:
         name, _, _ = rest.pop(0).partition("=")
         if name == "PYTHONPATH":
@@ -127,7 +129,8 @@ def _past_env(words: Sequence[str]) -> list[str]:
     return rest
 
 
-_ENV_OPTIONS = ["ignore-environment", "null", "debug", "unset=", "chdir=", "split-string="]
+_ENV_OPTIONS = {"--ignore-environment": "i", "--unset": "u", "--chdir": "C", "--split-string": "S"}
+
 
 # --- scripts -----------------------------------------------------------------------------------------------------
 

@@ -168,7 +168,7 @@ def markdown(
     ]
     for client in clients:
         for task in TASKS:
-            name = f"{client.name} ({_versions_of(client, versions)})" if task == TASKS[0] else ""
+            name = _named(client, versions) if task == TASKS[0] else ""
             fields = [_shown(Cell(client, attempt, task), table, notes) for attempt in ATTEMPTS]
             lines.append(f"| {' | '.join([name, task, *fields])} |")
     return "\n".join([*lines, *_footnotes(notes), ""])
@@ -188,9 +188,11 @@ def _footnotes(notes: Iterable[str]) -> Iterator[str]:
         yield from ("", f"({number}) {note}")
 
 
-def _versions_of(client: Client, versions: Mapping[tuple[str, str], str]) -> str:
+def _named(client: Client, versions: Mapping[tuple[str, str], str]) -> str:
     known = [f"{name} {versions[client.venv, name]}" for name in client.libraries if (client.venv, name) in versions]
-    return ", ".join(known) or "not installed"
+    if client.libraries == (client.name,) and known:
+        return known[0]
+    return f"{client.name} ({', '.join(known) or 'not installed'})"
 
 
 def written_into(page: str, table: str) -> str:

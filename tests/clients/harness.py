@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,8 @@ from safe_sqs.demo.emulator import Emulator, running
 __all__ = [
     "ATTEMPTS",
     "CLIENTS",
+    "PROGRAMS",
+    "PUBLIC",
     "TASKS",
     "TLS_ONLY",
     "Attempt",
@@ -323,8 +326,8 @@ def run_program(
     command: Sequence[str], settings: Mapping[str, str], *, guarded: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as its user would, with `safe-sqs run` before it where it is guarded."""
-    path = settings["PATH"].split(os.pathsep)[0]
-    words = [f"{path}/safe-sqs", "run", "--", *command] if guarded else [f"{path}/{command[0]}", *command[1:]]
+    words = ["safe-sqs", "run", "--", *command] if guarded else list(command)
+    words[0] = str(shutil.which(words[0], path=settings["PATH"]))
     pipe = subprocess.PIPE
     with (
         tempfile.TemporaryDirectory(prefix="safe-sqs-") as folder,

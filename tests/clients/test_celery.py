@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from clients.launched import Started, run, started, surroundings
-from sockets import Listener, listening
+from clients.launched import run, started, surroundings
+from sockets import Answer, Listener, listening
 from support import LONG_TERM, UNENCRYPTED
 
 from safe_sqs.demo.emulator import Emulator
 
-TASKS = 1_000
+pytestmark = pytest.mark.skipif(find_spec("celery") is None, reason="celery is not installed: see clients.txt")
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 PUBLIC = {"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*"}
 WORKER = ("celery", "-A", "celery_app", "worker", "--loglevel=info", "--without-gossip", "--without-mingle")
 
@@ -81,8 +85,13 @@ def make_public(raw: Any, url: str) -> None:
     raw.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
 
 
-@pytest.mark.parametrize("pool", [("--pool=prefork", "--concurrency=2"), ("--pool=solo",)], ids=["prefork", "solo"])
-def test_a_worker_works_off_a_thousand_tasks_each_of_them_once(
+@pytest.mark.parametrize(
+    ("tasks", "pool"),
+    [(1_000, ("--pool=prefork", "--concurrency=2")), (100, ("--pool=solo",))],
+    ids=["1000 in prefork", "100 in solo"],
+)
+def test_a_worker_works_off_every_task_once(
+    tasks: int,
     pool: tuple[str, ...],
     good: str,
     raw: Any,
@@ -93,21 +102,21 @@ def test_a_worker_works_off_a_thousand_tasks_each_of_them_once(
     """On an encrypted queue, which an operator has named in `predefined_queues`."""
     ours = environment(TASK_QUEUE_URL=good)
     sent = run(
-        "python", "-c", f"{FROM_PYTHON}[note.delay(f'task-{{number}}') for number in range({TASKS})]", environment=ours
+        "python", "-c", f"{FROM_PYTHON}[note.delay(f'task-{{number}}') for number in range({tasks})]", environment=ours
     )
     assert sent.code == 0, sent.errors
-    assert arrived("SendMessage") == TASKS
+    assert arrived("SendMessage") == tasks
     begin = time.monotonic()
     with started(*WORKER, *pool, environment=ours) as worker:
-        worker.wait_until(lambda: len(record()) >= TASKS)
+        worker.wait_until(lambda: len(record()) >= tasks)
         seconds = time.monotonic() - begin
         worker.wait_until(lambda: in_queue(raw, good) == 0)
         ended = worker.stop()
-    print(f"{TASKS} tasks, {pool[0]}: {seconds:.1f} s, {arrived('ReceiveMessage')} receives")
+    sys.stdout.write(f"{tasks} tasks, {pool[0]}: {seconds:.1f} s, {arrived('ReceiveMessage')} receives\n")
     assert ended.code == 0, ended.errors
-    assert sorted(text for text, _ in record()) == sorted(f"task-{number}" for number in range(TASKS))
+    assert sorted(text for text, _ in record()) == sorted(f"task-{number}" for number in range(tasks))
     assert len({process for _, process in record()}) == (2 if "--concurrency=2" in pool else 1)
-    assert arrived("DeleteMessage") == TASKS
+    assert arrived("DeleteMessage") == tasks
 
 
 @contextmanager
@@ -192,6 +201,25 @@ def test_a_queue_that_goes_bad_under_a_running_worker_is_received_from_no_more(
     assert in_queue(raw, good) == 1
 
 
+def test_a_worker_with_the_module_of_the_guide_ends_when_its_queue_goes_bad(
+    good: str,
+    raw: Any,
+    environment: Callable[..., dict[str, str]],
+    record: Callable[[], list[list[str]]],
+    tmp_path: Path,
+) -> None:
+    """The module is taken from the guide as it stands there."""
+    ours = environment(TASK_QUEUE_URL=good, SAFE_SQS_TTL_SECONDS="1")
+    guide = (ROOT / "docs" / "how-to" / "celery.md").read_text(encoding="utf-8")
+    (tmp_path / "certificates" / "end_when_refused.py").write_text(guide[guide.index("import os") :].split("```")[0])
+    with started(*WORKER, "--include=end_when_refused", "--concurrency=2", environment=ours) as worker:
+        assert run(*SEND, environment=ours).code == 0
+        worker.wait_until(lambda: len(record()) == 1)
+        make_public(raw, good)
+        assert worker.wait().code == 0
+    assert "Warm shutdown" in worker.log.read_text()
+
+
 def test_what_a_worker_process_of_the_pool_sends_is_judged_there(
     good: str,
     bad: str,
@@ -241,7 +269,7 @@ def test_a_queue_that_celery_creates_is_judged_by_the_attributes_it_is_given(
 @pytest.fixture
 def amazon(environment: Callable[..., dict[str, str]], tmp_path: Path) -> Iterator[tuple[Listener, dict[str, str]]]:
     """A listener that answers to the name of the service, and the environment of a program that believes it."""
-    with listening() as plain:
+    with listening(lambda _: Answer(body=b'{"Attributes": {"ApproximateNumberOfMessages": "0"}}')) as plain:
         (tmp_path / "resolver").mkdir()
         (tmp_path / "resolver" / "sitecustomize.py").write_text(RESOLVER.format(port=plain.server_port))
         ours = environment(

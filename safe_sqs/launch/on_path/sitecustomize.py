@@ -30,6 +30,7 @@ class Guard:
     def __init__(self):
         # type: () -> None
         self._settings = _settings()
+        self._is_busy = False
 
     def find_spec(self, name, path=None, target=None):
         # type: (str, Any, Any) -> Any
@@ -59,6 +60,9 @@ class Guard:
     def install(self):
         # type: () -> None
         """Install the guard, with the settings that the process was started with. Raises whatever goes wrong."""
+        if self._is_busy:
+            raise RuntimeError("safe_sqs itself asks for botocore before it is installed")
+        self._is_busy = True
         now = _settings()
         _say(self._settings)
         try:
@@ -67,6 +71,7 @@ class Guard:
             if not installed():
                 install()
         finally:
+            self._is_busy = False
             _say(now)
 
 

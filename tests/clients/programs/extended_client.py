@@ -1,4 +1,4 @@
-"""amazon-sqs-extended-client: sends a message whose body goes to S3, or receives one and fetches its body from there."""
+"""amazon-sqs-extended-client: sends a message whose body goes to S3, or receives one with the body from there."""
 
 import json
 import os
