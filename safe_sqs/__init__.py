@@ -2,6 +2,8 @@
 
 Import it in place of boto3 (`import safe_sqs as boto3`), or guard a client that exists (`guard(client)`). A message
 leaves the process only over verified HTTPS, with temporary credentials, to a queue that is encrypted and not public.
+
+PYTEST_DONT_REWRITE: pytest would warn wherever this is imported before it, as `safe-sqs run` does.
 """
 
 from __future__ import annotations
@@ -86,12 +88,15 @@ DEFAULT_SESSION: Session | None = None
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name == "session":
-        return import_module("safe_sqs.session")
     if name in _HOMES:
         value = getattr(import_module(f"safe_sqs.{_HOMES[name]}"), name)
         globals()[name] = value
         return value
+    try:
+        return import_module(f"safe_sqs.{name}")
+    except ModuleNotFoundError as missing:
+        if missing.name != f"safe_sqs.{name}":
+            raise
     try:
         return getattr(import_module("boto3"), name)
     except AttributeError:

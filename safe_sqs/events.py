@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from enum import Enum
+from threading import Lock
 from typing import Any, NamedTuple
 
 from safe_sqs.model import Finding
@@ -63,6 +64,7 @@ class _Subscription(NamedTuple):
 
 
 _subscriptions: tuple[_Subscription, ...] = ()
+_subscribing = Lock()
 
 
 def subscribe(callback: Callable[[Event], None]) -> Callable[[], None]:
@@ -72,11 +74,13 @@ def subscribe(callback: Callable[[Event], None]) -> Callable[[], None]:
     """
     global _subscriptions
     subscription = _Subscription(callback)
-    _subscriptions = (*_subscriptions, subscription)
+    with _subscribing:
+        _subscriptions = (*_subscriptions, subscription)
 
     def unsubscribe() -> None:
         global _subscriptions
-        _subscriptions = tuple(entry for entry in _subscriptions if entry is not subscription)
+        with _subscribing:
+            _subscriptions = tuple(entry for entry in _subscriptions if entry is not subscription)
 
     return unsubscribe
 

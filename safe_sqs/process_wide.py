@@ -178,7 +178,8 @@ def sqs_clients() -> list[Any]:
         if kind.__name__ == "SQS"
     }
     # By their type, and not with isinstance(), which would wake every lazy object of the program.
-    return [each for each in gc.get_objects() if type(each) in kinds] if kinds else []
+    # One that is being made just now has no `meta` yet.
+    return [each for each in gc.get_objects() if type(each) in kinds and "meta" in vars(each)] if kinds else []
 
 
 def _kinds_of(kind: type) -> list[type]:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -403,10 +404,17 @@ def _check_activate(words: list[str]) -> None:
     assert re.fullmatch(r"\.venv[a-z-]*/bin/activate", words[0])
 
 
+def _check_jq(words: list[str]) -> None:
+    """The filter compiles, where jq is installed."""
+    if shutil.which("jq"):
+        subprocess.run(["jq", "-n", f"empty | {words[-2]}"], check=True, capture_output=True, timeout=60)
+
+
 _COMMANDS: dict[str, Callable[[list[str]], None]] = {
     ".": _check_activate,
     "aws": _check_aws,
     "export": _check_export,
+    "jq": _check_jq,
     "make": _check_make,
     "mypy": _check_tool,
     "pip": _check_pip,
@@ -447,7 +455,14 @@ def test_a_command_that_does_not_exist_would_be_noticed(line):
 
 @every_page
 def test_code_is_of_a_kind_that_the_tests_run(page):
-    assert {block.language for block in blocks_of(page)} <= {"python", "text", "toml", "json", "bash"}
+    assert {block.language for block in blocks_of(page)} <= {"python", "text", "toml", "json", "bash", "yaml"}
+
+
+@every_page
+def test_yaml_is_yaml(page):
+    for block in blocks_of(page):
+        if block.language == "yaml":
+            assert isinstance(yaml.safe_load(block.text), dict | list)
 
 
 def test_few_blocks_are_skipped_and_each_says_why():

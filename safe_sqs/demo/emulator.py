@@ -57,6 +57,8 @@ def running(*, unreadable: Collection[str] = ()) -> Iterator[Emulator]:
     authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
     door = _Door(DomainDispatcherApplication(create_backend_app), frozenset(unreadable))
     server = make_server("127.0.0.1", 0, door, threaded=True, request_handler=_Quiet, ssl_context=context)
+    # A client that is slow with its handshake must not keep the others waiting at the door.
+    server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]
     Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory(prefix="safe-sqs-") as folder:
         file = Path(folder) / "authority.pem"

@@ -30,6 +30,7 @@ def check(connection: Connection, settings: Settings) -> Iterator[Problem]:
     kind, key_tail, provider, renews_itself = connection.identity
     if kind is IdentityKind.ABSENT:
         return
+    access_key = f"the access key that ends in {key_tail}" if key_tail else "the access key"
     of_provider = f" of the provider {provider!r}" if provider else ""
     if kind is IdentityKind.UNSIGNED:
         yield Problem(
@@ -39,13 +40,13 @@ def check(connection: Connection, settings: Settings) -> Iterator[Problem]:
         )
     elif kind is IdentityKind.LONG_TERM:
         yield Problem(
-            found=f"long-term credentials: the access key that ends in {key_tail}{of_provider}",
+            found=f"long-term credentials: {access_key}{of_provider}",
             expected="temporary credentials (an access key id that begins with ASIA, with a session token)",
             next_step=_NEXT_STEP,
         )
     elif settings.level(RULE.name) == RENEWING and not renews_itself:
         yield Problem(
-            found=f"temporary credentials that nothing renews: the access key that ends in {key_tail}{of_provider}",
+            found=f"temporary credentials that nothing renews: {access_key}{of_provider}",
             expected="credentials from a provider that renews them by itself",
             next_step=_NEXT_STEP,
         )

@@ -73,7 +73,8 @@ def main() -> int:
     wrong = [(cell, field) for cell, field in table.items() if field.problems]
     for cell, field in wrong:
         sys.stderr.write(f"\n{cell}: {'; '.join(field.problems)}\n{field.complaint}\n")
-    sys.stderr.write(f"{len(table)} attempts, {len(wrong)} not as they must be\n")
+    tried = sum(bool(field.text) for field in table.values())
+    sys.stderr.write(f"{tried} attempts, {len(wrong)} not as they must be\n")
     if arguments.write and not wrong:
         page = arguments.write
         page.write_text(written_into(page.read_text(encoding="utf-8"), shown), encoding="utf-8")

@@ -161,6 +161,11 @@ def _read_aws(printed: str) -> Sequence[str]:
 
 _QUIET_DATADOG = {"DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false", "DD_REMOTE_CONFIGURATION_ENABLED": "false"}
 
+_NO_CALL = (
+    "It makes no call to SQS: the Lambda service receives and deletes the messages. The queue that an event names is "
+    "judged by the handler of safe_sqs, before the function sees the event."
+)
+
 _ALL_CLIENTS = (
     Client("boto3", ("boto3",), "", _program("boto3_client.py"), _read),
     Client("botocore, in batches", ("botocore",), "", _program("botocore_client.py"), _read),
@@ -202,6 +207,14 @@ _ALL_CLIENTS = (
         {"PAYLOAD_BUCKET": BUCKET},
         writes_own_format=True,
         uses_s3=True,
+    ),
+    Client(
+        "AWS Lambda Powertools, batch processing",
+        ("aws-lambda-powertools",),
+        "clients",
+        _program("powertools_batch.py"),
+        _read,
+        not_applicable=dict.fromkeys((attempt.name for attempt in ATTEMPTS), _NO_CALL),
     ),
 )
 

@@ -24,7 +24,7 @@ def _parameter(cell: Cell) -> Any:
     return pytest.param(cell, id=str(cell), marks=[] if is_short else [pytest.mark.whole_matrix])
 
 
-@pytest.mark.parametrize("cell", map(_parameter, cells()))
+@pytest.mark.parametrize("cell", [_parameter(cell) for cell in cells()])
 def test_a_client_works_with_what_is_safe_and_is_refused_what_is_not(cell: Cell, stage: Stage) -> None:
     if cell.why_not_applicable:
         pytest.skip(cell.why_not_applicable)
@@ -35,7 +35,7 @@ def test_a_client_works_with_what_is_safe_and_is_refused_what_is_not(cell: Cell,
 
 
 @pytest.mark.parametrize(
-    "cell", [pytest.param(cell, id=str(cell)) for cell in cells() if cell.client.name == "boto3" and cell.attempt.rule]
+    "cell", [_parameter(cell) for cell in cells() if cell.client.name == "boto3" and cell.attempt.rule]
 )
 def test_without_a_guard_the_same_program_does_what_is_unsafe(cell: Cell, stage: Stage) -> None:
     outcome = run(stage, cell, guarded=False)

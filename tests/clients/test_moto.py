@@ -65,7 +65,11 @@ def test_with_that_one_rule_off_the_credentials_of_moto_will_do(run_suite: Run) 
 
 
 @pytest.mark.parametrize(
-    ("attributes", "rule"), [(UNENCRYPTED, "queue-encryption"), ({"Policy": PUBLIC}, "public-access")]
+    ("attributes", "rule"),
+    [
+        (UNENCRYPTED, "queue-encryption"),
+        pytest.param({"Policy": PUBLIC}, "public-access", marks=pytest.mark.whole_matrix),
+    ],
 )
 def test_a_queue_in_the_mock_is_judged_as_one_on_aws(
     run_suite: Run, tmp_path: Path, attributes: dict[str, str], rule: str
