@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from safe_sqs import events
 from safe_sqs.cache import Clock
 from safe_sqs.config import Config
-from safe_sqs.guarded import guards_of
+from safe_sqs.guarded import guards_of, is_asynchronous
 from safe_sqs.hooks import Hooks
 from safe_sqs.model import Mode
 from safe_sqs.rules import ALL_RULES
@@ -60,7 +60,7 @@ def subscribe(client: Any, config: Config | None = None, clock: Clock | None = N
 
 
 def _adapter_for(client: Any) -> type[Hooks]:
-    if any(base.__module__ == "aiobotocore.client" for base in type(client).__mro__):
+    if is_asynchronous(client):
         from safe_sqs.async_hooks import AsyncHooks
 
         return AsyncHooks

@@ -56,10 +56,12 @@ class Entry:
 
 
 class Flight(Future[Entry]):
-    """A look-up under way, and when it began: a verdict is as old as the question, not as the answer."""
+    """A look-up under way, for which queue and place, and when it began: a verdict is as old as the question, not as
+    the answer."""
 
-    def __init__(self, started: float, started_wall: float) -> None:
+    def __init__(self, queue: bytes, place: Hashable, started: float, started_wall: float) -> None:
         super().__init__()
+        self.at = (queue, place)
         self.started = started
         self.started_wall = started_wall
 
@@ -94,23 +96,29 @@ class VerdictCache:
         self._clock = clock or Clock()
         self._max_queues = max_queues
         self._jitter = jitter
-        self._flights: dict[bytes, Flight] = {}
+        self._flights: dict[tuple[bytes, Hashable], Flight] = {}
         self._lock = Lock()
         _CACHES.add(self)
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def look_up(self, queue: bytes) -> Lookup:
-        """Find the verdict of a queue, or who is fetching it, or that this caller must."""
+    def look_up(self, queue: bytes, place: Hashable = None) -> Lookup:
+        """Find the verdict of a queue, or who is fetching it, or that this caller must.
+
+        Callers wait only for those of the same `place`: an event loop, or None for threads that block. A thread that
+        blocks a loop while one of its tasks is fetching would never go on, nor would a task that waits for a loop
+        which was stopped. The verdicts are shared by all.
+        """
         with self._lock:
             entry = self._living(queue)
-            flight = self._flights.get(queue)
+            flight = self._flights.get((queue, place))
             if entry is not None and (flight is not None or self._is_fresh(entry)):
                 return Lookup(entry)
             if flight is not None:
                 return Lookup(None, flight)
-            flight = self._flights[queue] = Flight(self._clock.monotonic(), self._clock.wall())
+            flight = Flight(queue, place, self._clock.monotonic(), self._clock.wall())
+            self._flights[flight.at] = flight
             return Lookup(entry, flight, leads=True)
 
     def settle(self, queue: bytes, flight: Flight, verdict: Verdict, at_most: float | None = None) -> Entry:
@@ -122,8 +130,8 @@ class VerdictCache:
         """
         with self._lock:
             entry = self._entry(flight, verdict, at_most)
-            if self._flights.get(queue) is flight:
-                del self._flights[queue]
+            if self._flights.get(flight.at) is flight:
+                del self._flights[flight.at]
                 living = self._living(queue)
                 if living is not None and living.passes and verdict.unverifiable:
                     entry = self._postpone(living)
@@ -136,8 +144,8 @@ class VerdictCache:
         """End a flight whose leader failed; those who wait get the error. Returns the verdict that is still good."""
         living = None
         with self._lock:
-            if self._flights.get(queue) is flight:
-                del self._flights[queue]
+            if self._flights.get(flight.at) is flight:
+                del self._flights[flight.at]
                 living = self._living(queue)
                 if living is not None:
                     living = self._postpone(living)
@@ -149,15 +157,17 @@ class VerdictCache:
         """Forget a queue, and do not store what is being fetched about it."""
         with self._lock:
             self._remove(queue)
-            self._flights.pop(queue, None)
+            self._drop_flights({queue})
 
     def drop_namesakes(self, queue: bytes) -> None:
         """Forget a queue under every URL that ends in the same account and name."""
         name = _name(queue)
         with self._lock:
-            for known in [each for each in (*self.entries, *self._flights) if _name(each) == name]:
-                self._remove(known)
-                self._flights.pop(known, None)
+            flying = (queue for queue, _ in self._flights)
+            known = {each for each in (*self.entries, *flying) if _name(each) == name}
+            for each in known:
+                self._remove(each)
+            self._drop_flights(known)
 
     def clear(self) -> None:
         """Forget all queues, with a new lock: after a fork the old one may be held by a thread that is not there."""
@@ -165,6 +175,10 @@ class VerdictCache:
         for queue in list(self.entries):
             self._remove(queue)
         self._flights = {}
+
+    def _drop_flights(self, queues: set[bytes]) -> None:
+        if self._flights:
+            self._flights = {at: flight for at, flight in self._flights.items() if at[0] not in queues}
 
     def _living(self, queue: bytes) -> Entry | None:
         entry = self.entries.get(queue)

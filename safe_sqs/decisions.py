@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from datetime import date, datetime, time, timedelta, timezone
+from functools import partial
 from typing import Any, NamedTuple
 
 from safe_sqs.cache import UNVERIFIABLE_SECONDS, Clock, shared_cache
 from safe_sqs.changes import look_at_change, touches
 from safe_sqs.config import Config
-from safe_sqs.facts import Answer, Asking, look_at, name_of
+from safe_sqs.facts import Asking, look_at, name_of
 from safe_sqs.judge import (
     attributes_needed,
     inside_a_look,
@@ -21,7 +22,7 @@ from safe_sqs.judge import (
     judge_queue,
     unreadable_request,
 )
-from safe_sqs.model import Ask, Call, Connection, Facts, Mode, Partition, Queue, Unreadable, Verdict
+from safe_sqs.model import Ask, Call, Connection, Facts, Mode, Partition, Queue, Unreadable, Verdict, Work
 from safe_sqs.operations import CHANGES, Kind, kind_of
 from safe_sqs.rules.queue_encryption import CUSTOMER_KEY
 from safe_sqs.rules.queue_encryption import RULE as QUEUE_ENCRYPTION
@@ -30,16 +31,11 @@ __all__ = ["Guard", "Scope"]
 
 
 class Scope(NamedTuple):
-    """What makes the same queue URL mean the same queue: where requests go, and under which rules it is judged.
-
-    `awaits` keeps those who await a look-up apart from those who block: blocking an event loop for what a task of
-    the same loop is fetching would never end.
-    """
+    """What makes the same queue URL mean the same queue: where requests go, and under which rules it is judged."""
 
     endpoint: str
     region: str
     config: Config
-    awaits: bool = False
 
 
 class Guard:
@@ -95,7 +91,7 @@ class Guard:
 
     def judge_change(
         self, operation: str, parameters: Mapping[str, Any]
-    ) -> Generator[Ask, Answer, tuple[Queue, Verdict]]:
+    ) -> Generator[Ask | Work, Any, tuple[Queue, Verdict]]:
         """Look at the queue before and after a change, and judge what the change would add."""
         queue = self.queue(parameters.get("QueueUrl", ""))
         if operation == "CreateQueue":
@@ -109,7 +105,8 @@ class Guard:
         if isinstance(states, Unreadable):
             return queue, judge_queue(states, queue, self.config, today)
         before, after = states
-        return queue, judge_change(before, after, self.config, today)
+        verdict: Verdict = yield Work(partial(judge_change, before, after, self.config, today))
+        return queue, verdict
 
     def unreadable_request(self) -> Verdict:
         """What follows when the queue of a request cannot be read from it."""

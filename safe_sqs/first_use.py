@@ -8,14 +8,14 @@ from __future__ import annotations
 from threading import Lock
 from typing import Any
 
-from safe_sqs.guarded import forget_guard, note_guard
+from safe_sqs.guarded import forget_guard, is_asynchronous, note_guard
 
 __all__ = ["guard_at_first_use"]
 
 
 def guard_at_first_use(client: Any) -> None:
     """Subscribe to the two events that every request passes; the first one brings the guard itself."""
-    subscriber = _Subscriber(client)
+    subscriber = (_AsyncSubscriber if is_asynchronous(client) else _Subscriber)(client)
     note_guard(client, subscriber)
     client.meta.events.register_last("before-sign", subscriber.before_sign)
     client.meta.events.register_last("before-send", subscriber.before_send)
@@ -47,3 +47,47 @@ class _Subscriber:
                 events.unregister("before-send", self.before_send)
                 forget_guard(self._client, self)
             return self._hooks
+
+
+class _AsyncSubscriber(_Subscriber):
+    """The same for a client of aiobotocore. The guard is loaded in a thread, because that takes a tenth of a second,
+    and the event loop has others to serve."""
+
+    async def before_sign(self, **event: Any) -> None:
+        await self._load()
+        await _waited_for(super().before_sign(**event))
+
+    async def before_send(self, **event: Any) -> None:
+        await self._load()
+        await _waited_for(super().before_send(**event))
+
+    async def _load(self) -> None:
+        import asyncio
+        from concurrent.futures import ThreadPoolExecutor
+
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # the loop is that of trio
+            return
+        if self._hooks is None:
+            threads = ThreadPoolExecutor(max_workers=1)
+            try:
+                await loop.run_in_executor(threads, _load)
+            finally:
+                threads.shutdown(wait=False)
+
+
+def _load() -> None:
+    """Load all that the first judgement needs."""
+    import structlog  # noqa: F401
+
+    import safe_sqs.adapters
+    import safe_sqs.async_hooks  # noqa: F401
+    from safe_sqs.wire import partitions
+
+    partitions()
+
+
+async def _waited_for(judgement: Any) -> None:
+    if judgement is not None:
+        await judgement

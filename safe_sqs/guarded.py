@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["forget_guard", "guards_of", "is_guarded", "note_guard"]
+__all__ = ["forget_guard", "guards_of", "is_asynchronous", "is_guarded", "note_guard"]
 
 _MARK = "_safe_sqs"
 
@@ -27,3 +27,8 @@ def guards_of(client: Any) -> tuple[Any, ...]:
 def is_guarded(client: Any) -> bool:
     """True when a client has a guard."""
     return bool(guards_of(client))
+
+
+def is_asynchronous(client: Any) -> bool:
+    """True for a client of aiobotocore, whose events await what handlers return."""
+    return any(base.__module__ == "aiobotocore.client" for base in type(client).__mro__)

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from botocore.exceptions import (
@@ -34,7 +36,7 @@ from safe_sqs.config import Config
 from safe_sqs.decisions import Guard, Scope
 from safe_sqs.errors import RefusedError, refusal
 from safe_sqs.guarded import forget_guard, note_guard
-from safe_sqs.model import Ask, Finding, Mode, Queue, Unreadable, Verdict, without_secrets
+from safe_sqs.model import Ask, Finding, Mode, Queue, Unreadable, Verdict, Work, without_secrets
 from safe_sqs.operations import CHANGES, OPERATIONS
 from safe_sqs.way_out import MARK, WayOut, is_watched, seal
 from safe_sqs.wire import (
@@ -53,7 +55,7 @@ from safe_sqs.wire import (
     url_of,
 )
 
-__all__ = ["CREDENTIALS_MISSING", "METHODS", "NO_ANSWER", "Hooks", "addresses_in", "asking", "unreadable"]
+__all__ = ["CREDENTIALS_MISSING", "METHODS", "NO_ANSWER", "Hooks", "addresses_in", "asking", "is_asking", "unreadable"]
 
 R = TypeVar("R")
 
@@ -74,22 +76,49 @@ _NO_QUEUE: tuple[bytes, Entry | None] = (b"\0", None)
 
 _START = "the check at start"
 
-asking: ContextVar[bool] = ContextVar("safe_sqs_asking", default=False)
-"""True while the guard itself is calling the service."""
+
+class _Asking:
+    """One call of the guard itself. What a handler starts meanwhile takes the context along, and may outlive it."""
+
+    __slots__ = ("is_over",)
+
+    def __init__(self) -> None:
+        self.is_over = False
+
+
+_asking: ContextVar[_Asking | None] = ContextVar("safe_sqs_asking", default=None)
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Around each call to the service that the guard itself makes."""
+    call = _Asking()
+    token = _asking.set(call)
+    try:
+        yield
+    finally:
+        call.is_over = True
+        _asking.reset(token)
+
+
+def is_asking() -> bool:
+    """True while the guard itself is calling the service."""
+    call = _asking.get()
+    return call is not None and not call.is_over
 
 
 class Hooks:
     """The guard's ear and hand at one client of botocore."""
 
     awaits = False
-    """True where what has to be waited for is awaited; verdicts are not shared with those who block meanwhile."""
+    """True where what has to be waited for is awaited."""
 
     def __init__(self, client: Any, config: Config, clock: Clock) -> None:
         meta = client.meta
         self.config = config
         self._client = client
         self.clock = clock
-        self._guard = Guard(Scope(meta.endpoint_url, meta.region_name or "", config, self.awaits), partitions(), clock)
+        self._guard = Guard(Scope(meta.endpoint_url, meta.region_name or "", config), partitions(), clock)
         self._cache = self._guard.cache
         self._way_out = WayOut(client, self._guard, "sqs", self._refuse, self._run)
         self._key_client: Any = None
@@ -298,13 +327,13 @@ class Hooks:
     def _verdict(self, operation: str, key: bytes) -> Steps[Verdict]:
         """The verdict about a queue: from the cache, from whoever is fetching it, or by a look of our own."""
         while True:
-            entry, flight, leads = self._cache.look_up(key)
+            entry, flight, leads = self._cache.look_up(key, self._place())
             if flight is None:
                 assert entry is not None
                 return entry.verdict
             if leads:
                 return (yield from self._look_at(operation, key, flight))
-            if asking.get():  # waiting from within a look at a queue could wait for ourselves
+            if is_asking():  # waiting from within a look at a queue could wait for ourselves
                 verdict = self._guard.inside_a_look()
                 _warn(verdict, operation, shown_url(key))
                 return verdict
@@ -321,7 +350,7 @@ class Hooks:
         queue = self._guard.queue(url_of(key))
         try:
             facts = yield from self._guard.look_at(queue)
-            verdict, at_most = self._guard.judge(queue, facts)
+            verdict, at_most = yield Work(partial(self._guard.judge, queue, facts))
         except BaseException as error:
             living = self._cache.abandon(key, flight, error)
             if living is not None and living.passes and isinstance(error, Exception):
@@ -357,7 +386,13 @@ class Hooks:
             result: R = stop.value
             return result
 
-    def _bring(self, want: Ask | Flight | Freeze | Resolve) -> Any:
+    def _place(self) -> Hashable:
+        """Among whom a flight may be waited for: all threads."""
+        return None
+
+    def _bring(self, want: Ask | Flight | Freeze | Resolve | Work) -> Any:
+        if isinstance(want, Work):
+            return want.judge()
         if isinstance(want, Freeze):
             return want.credentials.get_frozen_credentials()
         if isinstance(want, Flight):
@@ -370,16 +405,14 @@ class Hooks:
         return self._answer(want)
 
     def _answer(self, ask: Ask) -> Mapping[str, object] | Unreadable:
-        token = asking.set(True)
         try:
-            client = self._client if ask.service == "sqs" else self._keys()
-            answer: Mapping[str, object] = getattr(client, METHODS[ask.operation])(**ask.parameters)
+            with asking():
+                client = self._client if ask.service == "sqs" else self._keys()
+                answer: Mapping[str, object] = getattr(client, METHODS[ask.operation])(**ask.parameters)
         except CREDENTIALS_MISSING:
             raise
         except NO_ANSWER as error:
             return unreadable(error, ask)
-        finally:
-            asking.reset(token)
         return answer
 
     def _keys(self) -> Any:
@@ -393,7 +426,7 @@ class Hooks:
         return self._key_client
 
     def _refuse(self, findings: tuple[Finding, ...], operation: str, queue: str) -> NoReturn:
-        if not asking.get():
+        if not is_asking():
             events.emit(events.Refused(operation, queue, findings))
         raise refusal(findings, operation, queue)
 
@@ -405,7 +438,7 @@ class Hooks:
         def after_call(
             http_response: Any, parsed: Any, context: Any, model: Any = None, event_name: Any = None, **_: Any
         ) -> None:
-            if http_response.status_code >= 300 and not asking.get():
+            if http_response.status_code >= 300 and not is_asking():
                 denied(parsed, context)
 
         return after_call

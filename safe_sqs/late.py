@@ -1,7 +1,7 @@
 """Does something right after a module was imported, without importing it: before whoever wanted it goes on.
 
 So a guard can be set up around a program that has not loaded botocore yet, and may have reasons to load other things
-first (gevent). This file is also run by itself, where safe_sqs is not installed; so it imports next to nothing.
+first (gevent).
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class _Finder:
         if name not in self._names or self not in sys.meta_path:
             return None
         for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            if not hasattr(finder, "find_spec"):
+                continue
             spec: Any = finder.find_spec(name, path, target)
             if spec is not None:
                 if spec.loader is not None:

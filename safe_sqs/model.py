@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 __all__ = [
     "Ask",
@@ -198,6 +198,12 @@ class Ask(NamedTuple):
     service: str
     operation: str
     parameters: Mapping[str, object]
+
+
+class Work(NamedTuple):
+    """A judgement that the caller is asked to carry out: it may take long, and touches nothing else."""
+
+    judge: Callable[[], Any]
 
 
 class Problem(NamedTuple):

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Generator, Mapping
 from functools import cache
+from ssl import CERT_REQUIRED, SSLContext
 from typing import Any, NamedTuple, TypeVar
 
 from botocore import UNSIGNED
@@ -18,7 +19,7 @@ from botocore.loaders import Loader
 from safe_sqs.cache import Flight
 from safe_sqs.config import running_in_lambda
 from safe_sqs.hosts import is_aws_host, parse_endpoint
-from safe_sqs.model import Ask, Connection, Identity, IdentityKind, Partition, without_secrets
+from safe_sqs.model import Ask, Connection, Identity, IdentityKind, Partition, Work, without_secrets
 
 __all__ = [
     "QUEUE_FIRST",
@@ -83,13 +84,19 @@ def describe(client: Any, url: str, identity: Identity, service: str) -> Connect
     return Connection(
         url=url,
         service=service,
-        # botocore checks certificates when this is true in the sense of `if`: an empty AWS_CA_BUNDLE is not.
-        certificates_checked=bool(getattr(session, "_verify", False)),
+        certificates_checked=_checks_certificates(getattr(session, "_verify", False)),
         proxied=proxy is not None,
         proxy_sees_plain_text=bool(proxy is not None and settings.get("proxy_use_forwarding_for_https")),
         identity=identity,
         partitions=partitions(),
     )
+
+
+def _checks_certificates(verify: Any) -> bool:
+    if isinstance(verify, SSLContext):  # what aiobotocore's httpx session makes of every setting, False included
+        return verify.verify_mode is CERT_REQUIRED and verify.check_hostname
+    # botocore checks certificates when this is true in the sense of `if`: an empty AWS_CA_BUNDLE is not.
+    return bool(verify)
 
 
 def _proxy(http_session: Any, url: str) -> str | None:
@@ -110,7 +117,7 @@ class Resolve(NamedTuple):
     port: int
 
 
-Steps = Generator[Ask | Flight | Freeze | Resolve, Any, R]
+Steps = Generator[Ask | Flight | Freeze | Resolve | Work, Any, R]
 """A judgement under way: it yields what it has to wait for, and is sent the answer. A flight has landed when it is
 answered, whatever with. How to wait is the adapter's affair, so that threads and asyncio share the judgement."""
 

@@ -156,6 +156,21 @@ def test_the_core_speaks_to_no_network_and_starts_nothing(module):
     assert imported.isdisjoint({"asyncio", "http", "multiprocessing", "socket", "ssl", "subprocess", "urllib.request"})
 
 
+DECIDES = {"changes", "decisions", "errors", "events", "facts", "judge", "operations", "policy", "rules"}
+WAITS = {"_answer", "_bring", "_place", "_run", "_sign_handler"}
+
+
+def methods_of(module: str, name: str) -> set[str]:
+    (kind,) = [each for each in source_of(module).body if isinstance(each, ast.ClassDef) and each.name == name]
+    return {each.name for each in kind.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def test_the_adapter_to_asyncio_decides_nothing_and_only_waits_in_another_way():
+    assert rooms_imported_by("safe_sqs.async_hooks").isdisjoint(DECIDES)
+    replaced = methods_of("safe_sqs.hooks", "Hooks") & methods_of("safe_sqs.async_hooks", "AsyncHooks")
+    assert replaced == WAITS | {"__init__"}
+
+
 POLICY = [module for module in MODULES if room_of(module) == "policy"]
 NEEDED_BY_POLICY = {
     "__future__",

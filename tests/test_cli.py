@@ -50,20 +50,20 @@ def test_wrong_usage_ends_with_2(arguments):
 
 
 @pytest.mark.parametrize(
-    ("package", "arguments"),
+    ("package", "arguments", "extra"),
     [
-        ("click", ()),
-        ("click", ("demo",)),
-        ("rich", ("demo",)),
-        ("moto", ("demo",)),
-        ("trustme", ("demo",)),
-        ("werkzeug", ("demo",)),
+        ("click", (), "cli"),
+        ("click", ("demo",), "demo"),
+        ("rich", ("demo",), "demo"),
+        ("moto", ("demo",), "demo"),
+        ("trustme", ("demo",), "demo"),
+        ("werkzeug", ("demo",), "demo"),
     ],
 )
-def test_a_missing_package_is_one_line_and_2(package, arguments):
+def test_a_missing_package_is_one_line_and_2(package, arguments, extra):
     ran = run(*arguments, without=package)
     assert ran.returncode == 2
-    assert ran.stderr == f'safe-sqs needs {package}, which is not installed: pip install "safe_sqs[demo]"\n'
+    assert ran.stderr == f'safe-sqs needs {package}, which is not installed: pip install "safe_sqs[{extra}]"\n'
     assert ran.stdout == ""
 
 

@@ -159,12 +159,15 @@ def surroundings(emulator: Any, monkeypatch: pytest.MonkeyPatch) -> Mapping[str,
     "page", [page for page in PAGES if any(map(runs_in_page, blocks_of(page)))], ids=lambda page: page.name
 )
 def test_the_python_of_a_page_runs_and_prints_what_the_page_shows(page, surroundings, tmp_path):
+    text = page.read_text(encoding="utf-8")
+    for needed in re.findall(r"<!-- docs-test: needs (\w+) -->", text):
+        pytest.importorskip(needed)
     blocks = blocks_of(page)
     for block in blocks:
         if (name := block.note("file")) is not None:
             (tmp_path / name).write_text(in_near_future(block.text), encoding="utf-8")
     code = [block for block in blocks if runs_in_page(block)]
-    brings_its_own = "<!-- docs-test: no emulator -->" in page.read_text(encoding="utf-8")
+    brings_its_own = "<!-- docs-test: no emulator -->" in text
     printed = run_program(program_of(code), tmp_path, {} if brings_its_own else surroundings)
     for block, output in zip(code, printed, strict=True):
         expected = shown_output(block, blocks)
@@ -381,10 +384,10 @@ def _check_aws(words: list[str]) -> None:
 
 def _check_safe_sqs(words: list[str]) -> None:
     program = Path(sys.executable).with_name("safe-sqs")
-    command = [word for word in words if not word.startswith("-")]
-    asked = subprocess.run([program, *command, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    command, *options = words[: words.index("--")] if "--" in words else words
+    asked = subprocess.run([program, command, "--help"], capture_output=True, text=True, timeout=60, check=False)
     assert asked.returncode == 0, asked.stderr
-    assert all(word in asked.stdout for word in words if word.startswith("-"))
+    assert all(option in asked.stdout for option in options if option.startswith("-"))
 
 
 def _check_python(words: list[str]) -> None:
