@@ -8,8 +8,10 @@ SOURCES := setup.cfg pyproject.toml README.md $(shell find safe_sqs -type f -not
 SHORT := tests/test_smoke.py tests/test_transport.py tests/test_drop_in.py tests/test_lookups.py
 # Long searches, which being measured would make several times as long.
 PROOF := tests/test_policy_proof.py
-# Tests with other people's programs, in an environment that has these.
-CLIENTS := tests/clients tests/test_run.py tests/test_lambda_layer.py
+# Other people's programs, in their own versions. Those that do not install together have an environment each.
+CLIENTS := clients aioboto3 awscli
+# The tests that need some of them.
+WITH_CLIENTS := tests/clients tests/test_run.py tests/test_lambda_layer.py tests/test_report.py tests/test_docs.py
 # The tools that `make bench-policy` compares with: each has benchmarks/peers/NAME.txt.
 PEERS := policyuniverse prowler checkov c7n
 PEERS_PYTHON ?= $(PYTHON)
@@ -40,8 +42,16 @@ check: $(VENV)/.installed ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-clients: $(VENV)-clients/.installed ## the tests with Celery, aiobotocore, awslambdaric and others, in their own versions
-	@test ! -x $(VENV)-clients/bin/pytest || $(VENV)-clients/bin/pytest -n auto $(CLIENTS)
+clients: $(CLIENTS:%=.venv-%/.installed) ## the tests with Celery, aiobotocore, awslambdaric and others, in their own versions
+	@test ! -x .venv-clients/bin/pytest \
+	  || .venv-clients/bin/pytest -n auto -m "not whole_matrix" -k "not test_docs or asyncio" $(WITH_CLIENTS)
+
+compat: $(VENV)/.installed $(CLIENTS:%=.venv-%/.installed) ## each client and what is attempted with it; writes docs/reference/compatibility.md
+	cd tests && $(abspath $(BIN))/python -m clients.compat --write ../docs/reference/compatibility.md
+
+layer: $(VENV)/.installed ## the zip of the Lambda layer, into dist/layer (LAYER="--python 3.12 --architecture arm64", ORGANISATION=FILE)
+	cd dist && $(abspath $(BIN))/python -m safe_sqs.lambda_layer.build --output layer \
+	  $(if $(ORGANISATION),--organisation $(abspath $(ORGANISATION))) $(LAYER)
 
 oldest: $(VENV)-oldest/.installed ## the tests with the oldest versions that setup.cfg allows
 	$(VENV)-oldest/bin/pytest -n auto --ignore=tests/clients $(TESTS)
@@ -107,12 +117,12 @@ $(VENV)-oldest/.installed: dist/.built tests/oldest.txt
 	$(VENV)-oldest/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
 	touch $@
 
-# The versions are pinned; where one of them cannot be installed, as on another Python, these tests are left out.
-$(VENV)-clients/.installed: dist/.built tests/clients/clients.txt
-	$(PYTHON) -m venv $(VENV)-clients
-	$(VENV)-clients/bin/python -m pip install --quiet --requirement tests/clients/clients.txt > $(VENV)-clients/pip.log 2>&1 \
-	  && $(VENV)-clients/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl \
-	  || { rm -f $(VENV)-clients/bin/pytest; echo "the clients cannot be installed here, see $(VENV)-clients/pip.log"; }
+# The versions are pinned; where one of them cannot be installed, as on another Python, what needs it is left out.
+$(CLIENTS:%=.venv-%/.installed): .venv-%/.installed: tests/clients/%.txt dist/.built
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --requirement $< > .venv-$*/pip.log 2>&1 \
+	  && .venv-$*/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl \
+	  || { echo "$* cannot be installed here, see .venv-$*.log"; mv .venv-$*/pip.log .venv-$*.log; rm -rf .venv-$*; mkdir .venv-$*; }
 	touch $@
 
 # They need different versions of the same libraries. One that cannot be installed here gets a row that says so.

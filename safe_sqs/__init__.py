@@ -81,6 +81,8 @@ _HOMES = {
 """Where a public name lives. Nothing is loaded before it is asked for: neither boto3, which a program may want to load
 after other things, nor what a client that was not used yet does without."""
 
+_OF_BOTO3 = ("__author__", "__version__")
+
 DEFAULT_SESSION: Session | None = None
 """The default session, made when it is first needed: the guarded face of boto3's own."""
 
@@ -92,15 +94,17 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f"safe_sqs.{_HOMES[name]}"), name)
         globals()[name] = value
         return value
-    try:
-        return import_module(f"safe_sqs.{name}")
-    except ModuleNotFoundError as missing:
-        if missing.name != f"safe_sqs.{name}":
-            raise
-    try:
-        return getattr(import_module("boto3"), name)
-    except AttributeError:
-        raise AttributeError(f"module 'safe_sqs' has no attribute {name!r}") from None
+    # Test runners and the like ask every module for names such as __wrapped__ and __warningregistry__.
+    if not name.startswith("__") or name in _OF_BOTO3:
+        try:
+            return import_module(f"safe_sqs.{name}")
+        except ModuleNotFoundError as missing:
+            if missing.name != f"safe_sqs.{name}":
+                raise
+        boto3 = import_module("boto3")
+        if hasattr(boto3, name):
+            return getattr(boto3, name)
+    raise AttributeError(f"module 'safe_sqs' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

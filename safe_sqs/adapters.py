@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from safe_sqs import events
 from safe_sqs.cache import Clock
 from safe_sqs.config import Config
-from safe_sqs.guarded import guards_of, is_asynchronous
+from safe_sqs.guarded import guards_of, is_asynchronous, is_sqs
 from safe_sqs.hooks import Hooks
 from safe_sqs.model import Mode
 from safe_sqs.rules import ALL_RULES
@@ -28,8 +28,8 @@ def guard(client: C, config: Config | None = None, *, clock: Clock | None = None
     client, and RefusedError when one of `verify_queues` is not fit for use; the calls of an asynchronous client raise
     that in place of this.
     """
-    service = service_of(client)
-    if service != "sqs":
+    if not is_sqs(client):
+        service = service_of(client)
         hint = "; of a resource, pass resource.meta.client" if hasattr(client, "meta") and not service else ""
         raise TypeError(f"guard() takes an SQS client of boto3, not {service or type(client).__name__}{hint}")
     if report_path() is not None:

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from safe_sqs.first_use import guard_at_first_use
-from safe_sqs.guarded import is_guarded
+from safe_sqs.guarded import is_guarded, is_sqs
 from safe_sqs.sources import any_said
 
 try:
@@ -65,7 +65,7 @@ class _Guarding:
 
 
 def _guard(client: Any) -> None:
-    if client.meta.service_model.service_name != "sqs" or is_guarded(client):
+    if not is_sqs(client) or is_guarded(client):
         return
     if not any_said():
         guard_at_first_use(client)

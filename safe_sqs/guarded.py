@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["forget_guard", "guards_of", "is_asynchronous", "is_guarded", "note_guard"]
+__all__ = ["forget_guard", "guards_of", "is_asynchronous", "is_guarded", "is_sqs", "note_guard"]
 
 _MARK = "_safe_sqs"
+
+
+def is_sqs(client: Any) -> bool:
+    """True for a client of SQS, under whatever name its model is stored: `aws configure add-model` lets one choose."""
+    model = getattr(getattr(client, "meta", None), "service_model", None)
+    return getattr(model, "service_name", "") == "sqs" or getattr(model, "metadata", {}).get("serviceId") == "SQS"
 
 
 def note_guard(client: Any, guard: Any) -> None:

@@ -24,10 +24,14 @@ def after_import(names: Iterable[str], action: Callable[[ModuleType], None]) -> 
     """
     finder = _Finder(names, action)
     sys.meta_path.insert(0, finder)
-    for name in names:
-        if name in sys.modules:
-            __import__(name)  # waits for another thread that is importing it just now, past the finder
-            action(sys.modules[name])
+    try:
+        for name in names:
+            if name in sys.modules:
+                __import__(name)  # waits for another thread that is importing it just now, past the finder
+                action(sys.modules[name])
+    except BaseException:
+        finder.end()
+        raise
     return finder.end
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import pickle
 import sys
 from collections.abc import Callable
 from threading import RLock
@@ -11,9 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from safe_sqs.first_use import guard_at_first_use
-from safe_sqs.guarded import is_guarded
+from safe_sqs.guarded import is_guarded, is_sqs
 from safe_sqs.late import after_import
-from safe_sqs.model import without_secrets
 from safe_sqs.sources import any_said, report_path
 
 TYPE_CHECKING = False
@@ -41,10 +39,12 @@ def install(config: Config | None = None) -> None:
     Raises ConfigError for a wrong configuration or a report that cannot be written.
     """
     global _installation
-    if config is None and any_said():
+    if config is not None or any_said():
         from safe_sqs.config import Config
 
-        config = Config()
+        config = Config() if config is None else config
+        if not isinstance(config, Config):
+            raise TypeError(f"install() takes a Config or nothing, not {config!r}")
     if report_path() is not None:
         from safe_sqs.report import start
 
@@ -52,8 +52,10 @@ def install(config: Config | None = None) -> None:
     with _lock:
         if _installation is None:
             _installation = _Installation(config)
-        elif _installation.config == config:
-            return
+        else:
+            _installation.begin_again()
+            if _installation.config == config:
+                return
         _installation.config = config
     _name_unguarded_clients()
 
@@ -77,38 +79,75 @@ class _Installation:
 
     def __init__(self, config: Config | None) -> None:
         self.config = config
+        self._ended = False
+        self._ours: list[Any] = []
         self._undo: list[Callable[[], None]] = []
-        self._undo.append(after_import(BOTOCORES, self._wrap_clients))
-        self._undo.append(after_import([_SPAWN], self._wrap_spawning))
+        try:
+            self._undo.append(after_import(BOTOCORES, self._wrap_clients))
+            self._undo.append(after_import([_SPAWN], self._wrap_spawning))
+        except BaseException:
+            self.end()
+            raise
+
+    def begin_again(self) -> None:
+        """Wrap what somebody put back since: a patch that began before the switch was on, and ended after it."""
+        for name in BOTOCORES:
+            if name in sys.modules:
+                self._wrap_clients(sys.modules[name])
+        if _SPAWN in sys.modules:
+            self._wrap_spawning(sys.modules[_SPAWN])
 
     def end(self) -> None:
+        self._ended = True
         for undo in reversed(self._undo):
             undo()
 
     def _wrap_clients(self, botocore_client: ModuleType) -> None:
-        self._undo.append(_wrap(botocore_client.BaseClient, "__init__", self._guard_new_client))
+        self._wrap(botocore_client.BaseClient, "__init__", self._guard_new_client)
 
     def _wrap_spawning(self, spawn: ModuleType) -> None:
-        self._undo.append(_wrap(spawn, "get_preparation_data", self._prepare_child))
+        self._wrap(spawn, "get_preparation_data", self._prepare_child)
+
+    def _wrap(self, owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
+        if self._stands_in(vars(owner)[name]):
+            return
+        ours, undo = _wrap(owner, name, wrapper)
+        self._ours.append(ours)
+        self._undo.append(undo)
+        if self._ended:  # while the module was being imported
+            undo()
+
+    def _stands_in(self, function: Any) -> bool:
+        while function is not None:
+            if any(function is each for each in self._ours):
+                return True
+            function = getattr(function, "__wrapped__", None)
+        return False
 
     def _guard_new_client(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> None:
         wrapped(*args, **kwargs)
-        if client.meta.service_model.service_name != "sqs" or is_guarded(client):
+        if not is_sqs(client) or is_guarded(client):
             return
-        if self.config is None:
-            guard_at_first_use(client)
-            return
-        from safe_sqs.adapters import guard
-
-        guard(client, self.config)
+        _put_guard(client, self.config)
 
     def _prepare_child(self, wrapped: Any, _: Any, args: Any, kwargs: Any) -> Any:
         """What a process that is started anew is told before anything else; it unpickles it, and so installs."""
-        return {"safe_sqs": _InChild(self.config), **wrapped(*args, **kwargs)}
+        data = wrapped(*args, **kwargs)
+        return {"safe_sqs": _InChild(self.config, data.get("sys_path", sys.path)), **data}
 
 
-def _wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> Callable[[], None]:
-    """Wrap a function. Returns what puts the original back; where others have wrapped it since, ours only ends."""
+def _put_guard(client: Any, config: Config | None) -> None:
+    if config is None:
+        guard_at_first_use(client)
+        return
+    from safe_sqs.adapters import guard
+
+    guard(client, config)
+
+
+def _wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> tuple[Any, Callable[[], None]]:
+    """Wrap a function. Returns the wrapper, and what puts the original back; where others have wrapped it since, ours
+    only ends."""
     from wrapt import FunctionWrapper  # imported as late as this because it takes as long as a tenth of boto3
 
     is_on = True
@@ -122,7 +161,7 @@ def _wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> Callable[[], No
         if vars(owner)[name] is ours:
             setattr(owner, name, original)
 
-    return undo
+    return ours, undo
 
 
 _lock = RLock()
@@ -133,11 +172,12 @@ _installation: _Installation | None = None
 
 _IN_CHILD = """
 import pickle, sys
-before = sys.path
-sys.path = path
-from safe_sqs.process_wide import install
-sys.path = before
-install(pickle.loads(config))
+before, sys.path = sys.path, path
+try:
+    from safe_sqs.process_wide import install_in_child
+    install_in_child(pickle.loads(config))
+finally:
+    sys.path = before
 """
 """What a new process does first. Its path is not yet that of its parent, where safe_sqs may have come from."""
 
@@ -145,17 +185,31 @@ install(pickle.loads(config))
 class _InChild:
     """Installs where it is unpickled."""
 
-    def __init__(self, config: Config | None) -> None:
+    def __init__(self, config: Config | None, path: list[str]) -> None:
         self._config = config
+        self._path = path
 
     def __reduce__(self) -> Any:
-        return exec, (_IN_CHILD, {"path": list(sys.path), "config": pickle.dumps(self._config)})
+        import pickle
+
+        return exec, (_IN_CHILD, {"path": list(self._path), "config": pickle.dumps(self._config)})
+
+
+def install_in_child(config: Config | None) -> None:
+    """Install in a process that multiprocessing has started, and guard what modules loaded ahead have made there."""
+    for client in sqs_clients():
+        if not is_guarded(client):
+            _put_guard(client, config)
+    install(config)
 
 
 # --- clients that were there before ------------------------------------------------------------------------------
 
 
 def _name_unguarded_clients() -> None:
+    if not any(not is_guarded(client) for client in sqs_clients()):
+        return
+    gc.collect()  # those that nobody holds any more are not worth a word
     found = [_described(client) for client in sqs_clients() if not is_guarded(client)]
     if found:
         from safe_sqs import events
@@ -171,11 +225,12 @@ def _name_unguarded_clients() -> None:
 def sqs_clients() -> list[Any]:
     """The SQS clients that exist in this process, guarded or not."""
     kinds = {
-        kind
+        below
         for name in BOTOCORES
         if name in sys.modules
         for kind in _kinds_of(sys.modules[name].BaseClient)
         if kind.__name__ == "SQS"
+        for below in _kinds_of(kind)
     }
     # By their type, and not with isinstance(), which would wake every lazy object of the program.
     # One that is being made just now has no `meta` yet.
@@ -188,5 +243,7 @@ def _kinds_of(kind: type) -> list[type]:
 
 
 def _described(client: Any) -> str:
+    from safe_sqs.model import without_secrets
+
     meta = getattr(client, "meta", None)
     return f"region {getattr(meta, 'region_name', '?')}, endpoint {without_secrets(getattr(meta, 'endpoint_url', '?'))}"

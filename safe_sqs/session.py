@@ -9,7 +9,7 @@ import boto3.session
 
 import safe_sqs
 from safe_sqs.first_use import guard_at_first_use
-from safe_sqs.guarded import is_guarded
+from safe_sqs.guarded import is_guarded, is_sqs
 from safe_sqs.sources import any_said
 
 if TYPE_CHECKING:  # so that boto3-stubs types the drop-in exactly as it types boto3
@@ -22,7 +22,7 @@ else:
         @wraps(boto3.session.Session.client)
         def client(self, service_name, *args, **kwargs):
             client = super().client(service_name, *args, **kwargs)
-            if client.meta.service_model.service_name == "sqs" and not is_guarded(client):
+            if is_sqs(client) and not is_guarded(client):
                 _guard(client)
             return client
 

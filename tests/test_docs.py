@@ -6,6 +6,7 @@ CONTRIBUTING.md, "Change the documentation", has the conventions for code blocks
 from __future__ import annotations
 
 import configparser
+import importlib.util
 import inspect
 import json
 import os
@@ -606,7 +607,8 @@ def test_every_name_in_the_reference_is_there():
     text = (DOCS / "reference" / "api.md").read_text(encoding="utf-8")
     for path in re.findall(r"^::: (\S+)$", text, re.MULTILINE):
         module, _, name = path.rpartition(".")
-        assert hasattr(__import__(module, fromlist=[name]), name), path
+        if module != "safe_sqs.aio" or importlib.util.find_spec("aiobotocore"):
+            assert hasattr(importlib.import_module(module), name), path
 
 
 def test_every_operation_stands_in_the_row_of_its_kind():

@@ -1,5 +1,5 @@
-"""Tests of a program that uses SQS, in the ways in which moto's mock is used. Which credentials they have, and how their
-queue is made, is for the environment to say."""
+"""Tests of a program that uses SQS, in the ways in which moto's mock is used. Which credentials they have, and how
+their queue is made, is for the environment to say."""
 
 import json
 import os
