@@ -10,8 +10,8 @@ SHORT := tests/test_smoke.py tests/test_transport.py tests/test_drop_in.py tests
 PROOF := tests/test_policy_proof.py
 # Other people's programs, in their own versions. Those that do not install together have an environment each.
 CLIENTS := clients aioboto3 awscli
-# The tests that need some of them.
-WITH_CLIENTS := tests/clients tests/test_run.py tests/test_lambda_layer.py tests/test_report.py tests/test_docs.py
+# The tests around them, of which those marked `whole_matrix` are left to `make compat`.
+FOREIGN := tests/clients tests/test_run.py tests/test_lambda_layer.py
 # The tools that `make bench-policy` compares with: each has benchmarks/peers/NAME.txt.
 PEERS := policyuniverse prowler checkov c7n
 PEERS_PYTHON ?= $(PYTHON)
@@ -31,7 +31,7 @@ demo: $(VENV)/.installed ## guarded producers and consumers against an emulator 
 	$(BIN)/safe-sqs demo
 
 test: check ## all tests and checks, on the built wheel; the short form of `make oldest` too
-	$(BIN)/pytest -n auto --cov --cov-report= --ignore=$(PROOF) --ignore=tests/clients
+	$(BIN)/pytest -n auto --cov --cov-report= $(PROOF:%=--ignore=%) $(FOREIGN:%=--ignore=%)
 	$(BIN)/coverage report --fail-under=100 --include='*/safe_sqs/policy/*,*/safe_sqs/rules/*,*/safe_sqs/judge.py'
 	$(BIN)/pytest -n auto $(PROOF)
 	$(MAKE) clients
@@ -44,9 +44,10 @@ check: $(VENV)/.installed ## ruff and mypy
 
 clients: $(CLIENTS:%=.venv-%/.installed) ## the tests with Celery, aiobotocore, awslambdaric and others, in their own versions
 	@test ! -x .venv-clients/bin/pytest \
-	  || .venv-clients/bin/pytest -n auto -m "not whole_matrix" -k "not test_docs or asyncio" $(WITH_CLIENTS)
+	  || .venv-clients/bin/pytest -n auto -m "not whole_matrix" -k "not test_docs or asyncio" $(FOREIGN) tests/test_docs.py
 
-compat: $(VENV)/.installed $(CLIENTS:%=.venv-%/.installed) ## each client and what is attempted with it; writes docs/reference/compatibility.md
+compat: $(VENV)/.installed $(CLIENTS:%=.venv-%/.installed) ## the table of each client and what is attempted with it, and the long tests with them
+	.venv-clients/bin/pytest -n auto -m whole_matrix tests/clients --ignore=tests/clients/test_clients.py
 	cd tests && $(abspath $(BIN))/python -m clients.compat --write ../docs/reference/compatibility.md
 
 layer: $(VENV)/.installed ## the zip of the Lambda layer, into dist/layer (LAYER="--python 3.12 --architecture arm64", ORGANISATION=FILE)

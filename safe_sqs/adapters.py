@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from safe_sqs import events
 from safe_sqs.cache import Clock
 from safe_sqs.config import Config
 from safe_sqs.guarded import guards_of, is_asynchronous, is_sqs
 from safe_sqs.hooks import Hooks
-from safe_sqs.model import Mode
-from safe_sqs.rules import ALL_RULES
+from safe_sqs.loosened import tell_if_loose
 from safe_sqs.sources import report_path
 
 __all__ = ["guard", "service_of", "subscribe"]
@@ -55,7 +53,7 @@ def subscribe(client: Any, config: Config | None = None, clock: Clock | None = N
             return each
     hooks = _adapter_for(client)(client, config, clock)
     hooks.subscribe()
-    _tell_if_loose(config)
+    tell_if_loose(config)
     return hooks
 
 
@@ -65,20 +63,3 @@ def _adapter_for(client: Any) -> type[Hooks]:
 
         return AsyncHooks
     return Hooks
-
-
-_told_loose: set[Config] = set()
-
-
-def _tell_if_loose(config: Config) -> None:
-    """Say once in a process that a configuration refuses less than the profile `baseline` does."""
-    loose = [
-        f"{rule.name} is {config.mode(rule.name).value}"
-        for rule in ALL_RULES
-        if rule.baseline is Mode.ENFORCE and config.mode(rule.name) is not Mode.ENFORCE
-    ]
-    if config.loopback_is_safe:
-        loose.append("plain HTTP and made-up credentials pass to loopback addresses")
-    if loose and config not in _told_loose:
-        _told_loose.add(config)
-        events.emit(events.Noticed("loosened", f"safe_sqs is set to refuse less than usual: {', '.join(loose)}"))

@@ -11,9 +11,8 @@ from functools import wraps
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from safe_sqs.first_use import guard_at_first_use
+from safe_sqs.first_use import guard_new, said
 from safe_sqs.guarded import is_guarded, is_sqs
-from safe_sqs.sources import any_said
 
 try:
     import aiobotocore.session as _theirs
@@ -65,14 +64,8 @@ class _Guarding:
 
 
 def _guard(client: Any) -> None:
-    if not is_sqs(client) or is_guarded(client):
-        return
-    if not any_said():
-        guard_at_first_use(client)
-        return
-    from safe_sqs.adapters import guard
-
-    guard(client)
+    if is_sqs(client) and not is_guarded(client):
+        guard_new(client, said())
 
 
 def _session_of_aioboto3() -> Any:

@@ -1,39 +1,76 @@
-"""Guards a client at its first request, so that importing and making clients costs no more than with boto3.
+"""Guards clients that are being made. The guard itself comes with the first request of a client, so that importing and
+making clients costs little more than with boto3.
 
-Only for clients about which nobody has said anything: a configuration is read, and its mistakes told, at once.
+What was said about a client is read when it is made, and mistakes in it are told then.
 """
 
 from __future__ import annotations
 
 from threading import Lock
-from typing import Any
 
 from safe_sqs.guarded import forget_guard, is_asynchronous, note_guard
+from safe_sqs.sources import any_said, report_path
 
-__all__ = ["guard_at_first_use"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from safe_sqs.config import Config
+
+__all__ = ["guard_new", "said"]
 
 
-def guard_at_first_use(client: Any) -> None:
-    """Subscribe to the two events that every request passes; the first one brings the guard itself."""
-    subscriber = (_AsyncSubscriber if is_asynchronous(client) else _Subscriber)(client)
+def said(config: Config | None = None) -> Config | None:
+    """The configuration for clients that are made now: the given one, or what environment and files say, or None where
+    nobody says anything. The report is started, where there is one.
+
+    Raises ConfigError.
+    """
+    if config is None and any_said():
+        from safe_sqs.config import Config
+
+        config = Config()
+    if report_path() is not None:
+        from safe_sqs.report import start
+
+        start()
+    return config
+
+
+def guard_new(client: Any, config: Config | None) -> None:
+    """Guard a client that was made just now, by what was `said`. Raises RefusedError when one of `verify_queues` is not
+    fit for use."""
+    if config is not None:
+        if config.verify_queues:
+            from safe_sqs.adapters import guard
+
+            guard(client, config)
+            return
+        from safe_sqs.loosened import tell_if_loose
+
+        tell_if_loose(config)
+    subscriber = (_AsyncSubscriber if is_asynchronous(client) else _Subscriber)(client, config)
     note_guard(client, subscriber)
     client.meta.events.register_last("before-sign", subscriber.before_sign)
     client.meta.events.register_last("before-send", subscriber.before_send)
 
 
 class _Subscriber:
-    def __init__(self, client: Any) -> None:
+    """Subscribes to the two events that every request passes; the first one brings the guard itself."""
+
+    def __init__(self, client: Any, config: Config | None) -> None:
+        self.config = config
         self._client = client
         self._hooks: Any = None
         self._lock = Lock()
 
     def before_sign(self, **event: Any) -> Any:
-        return self._arm().before_sign(**event)
+        return self.arm().before_sign(**event)
 
     def before_send(self, **event: Any) -> Any:
-        return self._arm().before_send(**event)
+        return self.arm().before_send(**event)
 
-    def _arm(self) -> Any:
+    def arm(self) -> Any:
         """Put the guard in the place of this subscriber. What is under way here is still handed on to it."""
         with self._lock:
             if self._hooks is None:
@@ -41,7 +78,7 @@ class _Subscriber:
                 from safe_sqs.config import Config
 
                 # Not what the environment says by now: a client keeps the settings that it was made under.
-                self._hooks = subscribe(self._client, Config.of_nobody())
+                self._hooks = subscribe(self._client, self.config or Config.of_nobody())
                 events = self._client.meta.events
                 events.unregister("before-sign", self.before_sign)
                 events.unregister("before-send", self.before_send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import date
 
+from safe_sqs import policy
 from safe_sqs.config import Config
 from safe_sqs.model import (
     Call,
@@ -19,7 +20,6 @@ from safe_sqs.model import (
     Unreadable,
     Verdict,
 )
-from safe_sqs.policy import PolicyError
 from safe_sqs.rules import ALL_RULES
 
 __all__ = [
@@ -146,7 +146,7 @@ def _ask(rule: Rule, thing: object, config: Config) -> list[Problem]:
     """What a rule says. A crash counts: a rule that could not look must not let anything pass."""
     try:
         return list(rule.check(thing, config))
-    except PolicyError as error:
+    except policy.PolicyError as error:
         return [
             Problem(
                 found=f"the queue's policy cannot be read: {error}",

@@ -9,10 +9,9 @@ from threading import RLock
 from types import ModuleType
 from typing import Any
 
-from safe_sqs.first_use import guard_at_first_use
+from safe_sqs.first_use import guard_new, said
 from safe_sqs.guarded import is_guarded, is_sqs
 from safe_sqs.late import after_import
-from safe_sqs.sources import any_said, report_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,16 +38,12 @@ def install(config: Config | None = None) -> None:
     Raises ConfigError for a wrong configuration or a report that cannot be written.
     """
     global _installation
-    if config is not None or any_said():
+    if config is not None:
         from safe_sqs.config import Config
 
-        config = Config() if config is None else config
         if not isinstance(config, Config):
             raise TypeError(f"install() takes a Config or nothing, not {config!r}")
-    if report_path() is not None:
-        from safe_sqs.report import start
-
-        start()
+    config = said(config)
     with _lock:
         if _installation is None:
             _installation = _Installation(config)
@@ -128,21 +123,12 @@ class _Installation:
         wrapped(*args, **kwargs)
         if not is_sqs(client) or is_guarded(client):
             return
-        _put_guard(client, self.config)
+        guard_new(client, self.config)
 
     def _prepare_child(self, wrapped: Any, _: Any, args: Any, kwargs: Any) -> Any:
         """What a process that is started anew is told before anything else; it unpickles it, and so installs."""
         data = wrapped(*args, **kwargs)
         return {"safe_sqs": _InChild(self.config, data.get("sys_path", sys.path)), **data}
-
-
-def _put_guard(client: Any, config: Config | None) -> None:
-    if config is None:
-        guard_at_first_use(client)
-        return
-    from safe_sqs.adapters import guard
-
-    guard(client, config)
 
 
 def _wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> tuple[Any, Callable[[], None]]:
@@ -199,7 +185,7 @@ def install_in_child(config: Config | None) -> None:
     """Install in a process that multiprocessing has started, and guard what modules loaded ahead have made there."""
     for client in sqs_clients():
         if not is_guarded(client):
-            _put_guard(client, config)
+            guard_new(client, config)
     install(config)
 
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import boto3.session
 
 import safe_sqs
-from safe_sqs.first_use import guard_at_first_use
+from safe_sqs.first_use import guard_new, said
 from safe_sqs.guarded import is_guarded, is_sqs
-from safe_sqs.sources import any_said
 
 if TYPE_CHECKING:  # so that boto3-stubs types the drop-in exactly as it types boto3
     from boto3.session import Session as Session
@@ -23,20 +22,11 @@ else:
         def client(self, service_name, *args, **kwargs):
             client = super().client(service_name, *args, **kwargs)
             if is_sqs(client) and not is_guarded(client):
-                _guard(client)
+                guard_new(client, said())
             return client
 
 
 __all__ = ["Session", "client", "resource", "setup_default_session"]
-
-
-def _guard(client: Any) -> None:
-    if not any_said():
-        guard_at_first_use(client)
-        return
-    from safe_sqs.adapters import guard
-
-    guard(client)
 
 
 # --- the default session -----------------------------------------------------------------------------------------

@@ -76,7 +76,8 @@ class EventSources:
                 connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"total_max_attempts": ATTEMPTS}
             )
             client = _session().create_client("sqs", region_name=region, config=settings)
-            there = [each for each in guards_of(client) if isinstance(each, Hooks) and each.clock == self._clock]
+            armed = [each if isinstance(each, Hooks) else each.arm() for each in guards_of(client)]
+            there = [each for each in armed if each.clock == self._clock]
             hooks = there[-1] if there else subscribe(client, config, self._clock)
             look = self._looks[region, config] = _Look(hooks, client.meta.endpoint_url.rstrip("/"))
         return look

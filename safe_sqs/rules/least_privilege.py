@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from safe_sqs import policy
 from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
-from safe_sqs.policy import foreign_accounts, grants
 
 __all__ = ["RULE"]
 
@@ -19,7 +19,7 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
     decision to IAM.
     """
     arn = facts.queue.arn
-    for grant in grants(facts.policy, queue_arn=arn):
+    for grant in policy.grants(facts.policy, queue_arn=arn):
         if not grant.fits_one_role and not (grant.is_whole_account and grant.account == facts.queue.account):
             yield Problem(
                 found=f"the queue's policy grants {grant} more than one role needs: {grant.told}",
@@ -28,7 +28,7 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
                 "receiving",
                 identities=tuple(f"{grant.principal}: {what}" for what in (*grant.actions, *grant.wildcards)),
             )
-    for foreigner in foreign_accounts(facts.policy, queue_arn=arn):
+    for foreigner in policy.foreign_accounts(facts.policy, queue_arn=arn):
         if foreigner.is_service and not foreigner.tied:
             yield Problem(
                 found=f"the queue's policy lets {foreigner.name} in for whomever it acts: {foreigner.told}"

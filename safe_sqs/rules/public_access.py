@@ -6,16 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from safe_sqs import policy
 from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
-from safe_sqs.policy import parse, public_findings
 
 __all__ = ["RULE"]
 
 
 def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
     """No request of an outsider is allowed by the queue's policy."""
-    for allow, answer, mend in public_findings(
-        parse(facts.policy), queue_arn=facts.queue.arn, trusted_accounts=settings.trusted_accounts
+    for allow, answer, mend in policy.public_findings(
+        policy.parse(facts.policy), queue_arn=facts.queue.arn, trusted_accounts=settings.trusted_accounts
     ):
         yield Problem(
             found=f"the queue is public: {answer}" if answer.found else str(answer),

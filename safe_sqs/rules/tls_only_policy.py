@@ -6,21 +6,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from safe_sqs import policy
 from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
-from safe_sqs.policy import closes_plaintext, parse, plaintext_of
 
 __all__ = ["RULE"]
 
 
 def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
     """The queue's policy denies plain HTTP to everyone."""
-    statements = parse(facts.policy)
-    answer = plaintext_of(statements, queue_arn=facts.queue.arn)
+    statements = policy.parse(facts.policy)
+    answer = policy.plaintext_of(statements, queue_arn=facts.queue.arn)
     if answer.found is not False:
         yield Problem(
             found=f"the queue takes plain HTTP: {answer}" if answer.found else str(answer),
             expected='a statement that denies sqs:* to "*" when aws:SecureTransport is false',
-            next_step=closes_plaintext(statements, queue_arn=facts.queue.arn),
+            next_step=policy.closes_plaintext(statements, queue_arn=facts.queue.arn),
             unverifiable=answer.found is None,
             identities=answer.identities("plain HTTP"),
         )

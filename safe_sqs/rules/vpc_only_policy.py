@@ -7,15 +7,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from safe_sqs import policy
 from safe_sqs.model import Facts, Mode, Practice, Problem, Rule, Settings, Subject
-from safe_sqs.policy import outside_vpc_access
 
 __all__ = ["RULE"]
 
 
 def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
     """The queue's policy denies everyone who does not come from the VPCs or through the endpoints."""
-    answer = outside_vpc_access(
+    answer = policy.outside_vpc_access(
         facts.policy, queue_arn=facts.queue.arn, vpcs=settings.vpcs, vpc_endpoints=settings.vpc_endpoints
     )
     if answer.found is not False:
