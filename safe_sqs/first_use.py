@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from threading import Lock
 
-from safe_sqs.guarded import forget_guard, is_asynchronous, note_guard
+from safe_sqs.guarded import forget_guard, guards_of, is_asynchronous, note_guard
 from safe_sqs.sources import any_said, report_path
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from safe_sqs.config import Config
 
-__all__ = ["guard_new", "said"]
+__all__ = ["armed_guards_of", "guard_new", "said"]
 
 
 def said(config: Config | None = None) -> Config | None:
@@ -53,6 +53,11 @@ def guard_new(client: Any, config: Config | None) -> None:
     note_guard(client, subscriber)
     client.meta.events.register_last("before-sign", subscriber.before_sign)
     client.meta.events.register_last("before-send", subscriber.before_send)
+
+
+def armed_guards_of(client: Any) -> tuple[Any, ...]:
+    """What guards a client; what waits for a first request is brought now."""
+    return tuple(each.arm() if isinstance(each, _Subscriber) else each for each in guards_of(client))
 
 
 class _Subscriber:

@@ -322,7 +322,7 @@ class _Leniency:
 
         from safe_sqs import adapters
         from safe_sqs.cache import Clock
-        from safe_sqs.guarded import guards_of
+        from safe_sqs.first_use import armed_guards_of
         from safe_sqs.process_wide import sqs_clients
 
         # A clock of its own brings a cache of its own: what an earlier test was told does not count as told here, and
@@ -345,7 +345,7 @@ class _Leniency:
         adapters.subscribe = subscribe_leniently  # type: ignore[assignment]
         try:
             for client in sqs_clients():
-                for each in guards_of(client):
+                for each in armed_guards_of(client):
                     self._exchange(client, each, clock)
         except BaseException:
             undo()

@@ -18,7 +18,7 @@ from safe_sqs.adapters import subscribe
 from safe_sqs.cache import Clock
 from safe_sqs.config import Config
 from safe_sqs.errors import GuardError, RefusedError, refusal
-from safe_sqs.guarded import guards_of
+from safe_sqs.first_use import armed_guards_of
 from safe_sqs.hooks import Hooks
 from safe_sqs.model import Finding, Mode, Verdict
 
@@ -76,8 +76,7 @@ class EventSources:
                 connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"total_max_attempts": ATTEMPTS}
             )
             client = _session().create_client("sqs", region_name=region, config=settings)
-            armed = [each if isinstance(each, Hooks) else each.arm() for each in guards_of(client)]
-            there = [each for each in armed if each.clock == self._clock]
+            there = [each for each in armed_guards_of(client) if each.clock == self._clock]
             hooks = there[-1] if there else subscribe(client, config, self._clock)
             look = self._looks[region, config] = _Look(hooks, client.meta.endpoint_url.rstrip("/"))
         return look
