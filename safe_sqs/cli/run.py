@@ -15,7 +15,7 @@ __all__ = ["run"]
 _MODES = f"{PREFIX}MODES"
 
 
-@click.command(context_settings={"allow_interspersed_args": False})
+@click.command(context_settings={"allow_interspersed_args": False}, short_help="Start a program guarded, unchanged.")
 @click.option("--profile", type=click.Choice([profile.value for profile in Profile]), help="Which rules enforce.")
 @click.option("--role", type=click.Choice([role.value for role in Role]), help="What the program is to the queues.")
 @click.option(
