@@ -16,6 +16,7 @@ import pytest
 
 import safe_sqs
 import safe_sqs.session
+from safe_sqs import policy
 
 
 def run(program: str, *arguments: str, path: Path | None = None) -> list[Any]:
@@ -163,3 +164,14 @@ def test_a_name_can_be_patched_for_a_while(monkeypatch, name, loaded):
     with unittest.mock.patch(f"safe_sqs.{name}") as patched:
         assert getattr(safe_sqs, name) is patched is not before
     assert getattr(safe_sqs, name) is before
+
+
+def test_the_judge_of_policies_shows_its_names_before_they_are_loaded():
+    program = """
+from safe_sqs import policy
+print(json.dumps([set(policy.__all__) <= set(dir(policy)), "decide" in vars(policy)]))
+"""
+    assert run(program) == [[True, False]]
+    assert set(policy.__all__) <= set(dir(policy))
+    with pytest.raises(AttributeError, match="^module 'safe_sqs.policy' has no attribute 'descide'$"):
+        _ = policy.descide
