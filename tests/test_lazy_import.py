@@ -173,5 +173,5 @@ print(json.dumps([set(policy.__all__) <= set(dir(policy)), "decide" in vars(poli
 """
     assert run(program) == [[True, False]]
     assert set(policy.__all__) <= set(dir(policy))
-    with pytest.raises(AttributeError, match="^module 'safe_sqs.policy' has no attribute 'descide'$"):
+    with pytest.raises(AttributeError, match=r"^module 'safe_sqs\.policy' has no attribute 'descide'$"):
         _ = policy.descide
