@@ -121,7 +121,7 @@ $(VENV)-oldest/.installed: dist/.built tests/oldest.txt
 # The versions are pinned; where one of them cannot be installed, as on another Python, what needs it is left out.
 $(CLIENTS:%=.venv-%/.installed): .venv-%/.installed: tests/clients/%.txt dist/.built
 	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet --requirement $< > .venv-$*/pip.log 2>&1 \
+	@.venv-$*/bin/python -m pip install --quiet --requirement $< > .venv-$*/pip.log 2>&1 \
 	  && .venv-$*/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl \
 	  || { echo "$* cannot be installed here, see .venv-$*.log"; mv .venv-$*/pip.log .venv-$*.log; rm -rf .venv-$*; mkdir .venv-$*; }
 	touch $@
