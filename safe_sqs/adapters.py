@@ -11,7 +11,7 @@ from safe_sqs.hooks import Hooks
 from safe_sqs.loosened import tell_if_loose
 from safe_sqs.sources import report_path
 
-__all__ = ["guard", "service_of", "subscribe"]
+__all__ = ["guard", "subscribe"]
 
 C = TypeVar("C")
 
@@ -27,7 +27,7 @@ def guard(client: C, config: Config | None = None, *, clock: Clock | None = None
     that in place of this.
     """
     if not is_sqs(client):
-        service = service_of(client)
+        service = _service_of(client)
         hint = "; of a resource, pass resource.meta.client" if hasattr(client, "meta") and not service else ""
         raise TypeError(f"guard() takes an SQS client of boto3, not {service or type(client).__name__}{hint}")
     if report_path() is not None:
@@ -40,7 +40,7 @@ def guard(client: C, config: Config | None = None, *, clock: Clock | None = None
     return client
 
 
-def service_of(client: Any) -> str:
+def _service_of(client: Any) -> str:
     """The name of the service that a client of botocore is for, or "" for anything else."""
     return str(getattr(getattr(getattr(client, "meta", None), "service_model", None), "service_name", ""))
 
