@@ -125,9 +125,8 @@ class AsyncHooks(Hooks):
         except CREDENTIALS_MISSING:
             raise
         except NO_ANSWER as error:
-            if _is_closed(
-                self._client, error
-            ):  # this says nothing of the queue, and others may be waiting for the answer
+            # A closed client says nothing of the queue, and others may be waiting for the answer.
+            if _is_closed(self._client, error):
                 raise
             return unreadable(error, ask)
         return answer

@@ -121,9 +121,8 @@ class _Installation:
 
     def _guard_new_client(self, wrapped: Any, client: Any, args: Any, kwargs: Any) -> None:
         wrapped(*args, **kwargs)
-        if not is_sqs(client) or is_guarded(client):
-            return
-        guard_new(client, self.config)
+        if is_sqs(client) and not is_guarded(client):
+            guard_new(client, self.config)
 
     def _prepare_child(self, wrapped: Any, _: Any, args: Any, kwargs: Any) -> Any:
         """What a process that is started anew is told before anything else; it unpickles it, and so installs."""
