@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from safe_sqs.cache import UNVERIFIABLE_SECONDS, Clock, shared_cache
 from safe_sqs.changes import look_at_change, touches
 from safe_sqs.config import Config
-from safe_sqs.facts import Asking, look_at, name_of
+from safe_sqs.facts import Answer, Asking, complete, look_at, name_of
 from safe_sqs.judge import (
     attributes_needed,
     inside_a_look,
@@ -74,8 +74,10 @@ class Guard:
         """The queue that a URL names, for this client."""
         return name_of(url, self._region, self._partition)
 
-    def look_at(self, queue: Queue) -> Asking:
-        """The look-up of all that the rules need to know of a queue."""
+    def look_at(self, queue: Queue, answer: Answer | None = None) -> Asking:
+        """The look-up of all that the rules need to know of a queue. `answer` is what is known of its attributes."""
+        if answer is not None:
+            return complete(queue, answer, self._attributes, key_manager=self._key_manager)
         return look_at(queue, self._attributes, key_manager=self._key_manager)
 
     def judge(self, queue: Queue, facts: Facts | Unreadable) -> tuple[Verdict, float | None]:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from safe_sqs.model import Ask, Facts, KeyManager, Queue, Unreadable
 
-__all__ = ["Answer", "Asking", "ask_attributes", "complete", "look_at", "name_of"]
+__all__ = ["Answer", "Asking", "ask_attributes", "complete", "look_at", "name_of", "queue_of_arn"]
 
 Answer = Mapping[str, object] | Unreadable
 Asking = Generator[Ask, Answer, Facts | Unreadable]
@@ -32,6 +32,15 @@ def name_of(url: str, region: str, partition: str) -> Queue:
     if match is None:
         return Queue(url, partition, region, "", "")
     return Queue(url, partition, region, match["account"], match["name"])
+
+
+def queue_of_arn(arn: str, endpoint: str = "") -> Queue | None:
+    """The queue that an ARN names, with its URL at an endpoint; None for anything but a queue's ARN."""
+    match = _ARN.fullmatch(arn)
+    if match is None:
+        return None
+    url = f"{endpoint.rstrip('/')}/{match['account']}/{match['name']}" if endpoint else ""
+    return Queue(url, match["partition"], match["region"], match["account"], match["name"])
 
 
 def look_at(queue: Queue, attributes: frozenset[str], *, key_manager: bool) -> Asking:

@@ -36,7 +36,7 @@ from safe_sqs.config import Config
 from safe_sqs.decisions import Guard, Scope
 from safe_sqs.errors import RefusedError, refusal
 from safe_sqs.guarded import forget_guard, note_guard
-from safe_sqs.model import Ask, Finding, Mode, Queue, Unreadable, Verdict, Work, without_secrets
+from safe_sqs.model import Ask, Facts, Finding, Mode, Queue, Unreadable, Verdict, Work, without_secrets
 from safe_sqs.operations import CHANGES, OPERATIONS
 from safe_sqs.way_out import MARK, WayOut, is_watched, seal
 from safe_sqs.wire import (
@@ -161,6 +161,20 @@ class Hooks:
         Raises RefusedError when the way to a look is not safe.
         """
         return self._run(self._verdict(operation, key_of(url))) if self._guard.needs_queue(operation) else Verdict()
+
+    def examine(self, url: str, answer: Mapping[str, object] | None = None) -> Any:
+        """What the rules find in a queue just now, for those who only look: (facts or Unreadable, verdict).
+
+        `answer` is an answer of GetQueueAttributes that is there already. Nothing is taken from the cache, nothing put
+        there, and no event told. Raises RefusedError when the way to a look is not safe.
+        """
+        return self._run(self._examine(url, answer))
+
+    def _examine(self, url: str, answer: Mapping[str, object] | None) -> Steps[tuple[Facts | Unreadable, Verdict]]:
+        queue = self._guard.queue(url)
+        facts = yield from self._guard.look_at(queue, answer)
+        verdict, _ = yield Work(partial(self._guard.judge, queue, facts))
+        return facts, verdict
 
     def _judge_named_queues(self) -> Steps[None]:
         findings: list[Finding] = []

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from safe_sqs.cli.run import run
+from safe_sqs.cli.problems import Group
 
 __all__ = ["safe_sqs"]
 
@@ -25,7 +25,14 @@ def _tell_version(context: click.Context, _: click.Parameter, is_asked: Any) -> 
     context.exit()
 
 
-@click.group(context_settings=_SETTINGS, invoke_without_command=True)
+_LOADS = {
+    "completion": ("safe_sqs.cli.completion", "completion"),
+    "run": ("safe_sqs.cli.run", "run"),
+}
+"""Where a command lives that is not here."""
+
+
+@click.group(cls=Group, loads=_LOADS, context_settings=_SETTINGS, invoke_without_command=True)
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_tell_version, help="Show the versions."
 )
@@ -79,6 +86,3 @@ def demo(no_overhead: bool) -> None:
 
         is_well = show(with_overhead=not no_overhead)
     click.get_current_context().exit(0 if is_well else 1)
-
-
-safe_sqs.add_command(run)
