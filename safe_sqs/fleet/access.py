@@ -1,6 +1,7 @@
 """As whom the account is entered: sessions and clients for those who look at queues, or change them.
 
-AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL and the AWS files count as they do for the AWS CLI. An SQS client from `Account.sqs` is guarded.
+AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL and the AWS files count as they do for the AWS CLI. An SQS client
+from `Account.sqs` is guarded.
 """
 
 from __future__ import annotations
