@@ -6,6 +6,7 @@ import os
 
 import click
 
+from safe_sqs.cli.problems import Command
 from safe_sqs.launch import CannotStart, start
 from safe_sqs.model import Profile, Role
 from safe_sqs.sources import FILE_VARIABLE, PREFIX, REPORT_VARIABLE
@@ -15,7 +16,7 @@ __all__ = ["run"]
 _MODES = f"{PREFIX}MODES"
 
 
-@click.command(context_settings={"allow_interspersed_args": False}, short_help="Start a program guarded, unchanged.")
+@click.command(cls=Command, context_settings={"allow_interspersed_args": False}, short_help="Start a program guarded, unchanged.")
 @click.option("--profile", type=click.Choice([profile.value for profile in Profile]), help="Which rules enforce.")
 @click.option("--role", type=click.Choice([role.value for role in Role]), help="What the program is to the queues.")
 @click.option(

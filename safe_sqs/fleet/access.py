@@ -41,8 +41,11 @@ class Account:
     def __init__(self, access: Access = Access()) -> None:  # noqa: B008
         self.access = access
         self._session = botocore.session.Session(profile=access.aws_profile)
+        self._session.get_scoped_config()  # so that a profile that is not there is told now
         if access.role_arn is not None:
-            self._session.register_component("credential_provider", _Assumed(self._role(access.role_arn)))
+            credentials = self._role(access.role_arn, self._session)
+            self._session = botocore.session.Session(profile=access.aws_profile)
+            self._session.register_component("credential_provider", _Assumed(credentials))
 
     @property
     def region(self) -> str | None:
@@ -71,14 +74,14 @@ class Account:
         subscribe(client, config)
         return client
 
-    def _role(self, role_arn: str) -> Any:
-        source = self._session.get_credentials()
+    def _role(self, role_arn: str, session: Any) -> Any:
+        source = session.get_credentials()
         if source is None:
             raise NoCredentialsError
         more = {"RoleSessionName": _SESSION_NAME}
         if self.access.external_id is not None:
             more["ExternalId"] = self.access.external_id
-        create = partial(self._session.create_client, region_name=self.region or "us-east-1")
+        create = partial(session.create_client, region_name=self.region or "us-east-1")
         fetcher = AssumeRoleCredentialFetcher(create, source, role_arn, extra_args=more)
         return DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
 
