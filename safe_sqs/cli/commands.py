@@ -26,7 +26,11 @@ def _tell_version(context: click.Context, _: click.Parameter, is_asked: Any) -> 
 
 
 _LOADS = {
+    "audit": ("safe_sqs.cli.audit", "audit"),
+    "check": ("safe_sqs.cli.check", "check"),
     "completion": ("safe_sqs.cli.completion", "completion"),
+    "fix": ("safe_sqs.cli.fix", "fix"),
+    "policy": ("safe_sqs.cli.policy", "policy"),
     "run": ("safe_sqs.cli.run", "run"),
 }
 """Where a command lives that is not here."""
