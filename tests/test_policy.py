@@ -1279,6 +1279,20 @@ HTTPS_ONLY = {
     "beside an Allow": policy(statement(), *deny(Condition=INSECURE)["Statement"]),
 }
 
+HARD = {
+    "an owner who wears the queue's tag": {"StringNotEquals": {"aws:PrincipalTag/owner": "${aws:ResourceTag/owner}"}},
+    "a VPC that stands in a tag": {"StringNotEquals": {"aws:SourceVpc": "${aws:PrincipalTag/vpc}"}},
+}
+
+
+@pytest.mark.parametrize("condition", HARD.values(), ids=HARD.keys())
+def test_beside_a_deny_for_all_no_other_deny_makes_it_doubtful(condition):
+    others = _statements(deny(Condition=condition))
+    document = policy(*others, *_statements(deny(Condition=INSECURE)), *others)
+    assert plaintext_access(document, queue_arn=QUEUE).found is False
+    assert plaintext_access(document, queue_arn="").found is not False
+
+
 PLAIN_HTTP = {
     "only actions that end in Message": deny(Action=["sqs:*Message"], Condition=INSECURE),
     "only the three that move messages are denied": deny(
@@ -1711,7 +1725,7 @@ UNDECIDED = {
         Answer(None, None, "a", "it could not be told whom statement 'a' lets in"),
     ),
     "plain HTTP": (
-        lambda: plaintext_access(deny(Condition=INSECURE), queue_arn=QUEUE),
+        lambda: plaintext_access(deny(Action="sqs:SendMessage", Condition=INSECURE), queue_arn=QUEUE),
         Answer(None, told="it could not be told whether plain HTTP is denied to everyone"),
     ),
     "outside the VPC": (

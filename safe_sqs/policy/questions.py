@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from safe_sqs.patterns import has_wildcard
-from safe_sqs.policy.document import Document, Statement, parse
-from safe_sqs.policy.evaluate import ACTIONS, Request, account_of
+from safe_sqs.policy.conditions import holds
+from safe_sqs.policy.document import Condition, Document, Statement, parse
+from safe_sqs.policy.evaluate import ACTIONS, Request, account_of, actions_of, resource_fits
 from safe_sqs.policy.named import (
     SERVICES_WITH_ROWS,
     Names,
@@ -185,6 +186,8 @@ def _undenied(
     budget: Budget | None = None,
 ) -> Answer:
     denies = [statement for statement in statements if not statement.allows]
+    if any(_stops_all(deny, queue_arn, settled) for deny in denies):
+        return Answer(False, told=otherwise)
     named = [entry for statement in denies for entry in statement.principals if entry[0] != "Service"]
     suspects = [Suspect(caller) for caller in CALLERS]
     suspects += [suspect for kind, name in dict.fromkeys(named) for suspect in suspects_named(kind, name)]
@@ -213,6 +216,26 @@ def _undenied(
     if undecided:
         return Answer(None, told=f"it could not be told whether {otherwise}")
     return Answer(False, told=otherwise)
+
+
+def _stops_all(deny: Statement, queue_arn: str, settled: Mapping[str, Domain]) -> bool:
+    """True for a Deny that is about everyone, all actions and the queue, under no condition but what is settled. What
+    other statements say, be it hard to decide, does not matter then."""
+    return (
+        _EVERYONE in deny.principals
+        and not deny.principals_negated
+        and actions_of(deny) == frozenset(ACTIONS)
+        and resource_fits(deny, queue_arn, {})
+        and all(_surely_holds(line, settled.get(line.key)) for line in deny.conditions)
+    )
+
+
+_EVERYONE = ("AWS", "*")
+
+
+def _surely_holds(line: Condition, domain: Domain | None) -> bool:
+    """True for a condition that holds for each value that its key may have."""
+    return isinstance(domain, OneOf) and all(holds(line, {line.key: (str(value),)}) for value in domain.values)
 
 
 def _is_beyond_the_search(principal: tuple[str, str]) -> bool:

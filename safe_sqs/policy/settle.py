@@ -473,7 +473,7 @@ def _solved(pattern: Pattern, value: str) -> tuple[Literal, ...] | None:
     names = [token.key for token in open_places if isinstance(token, Variable)]
     if len(open_places) > _MOST_OPEN_PLACES or len(set(names)) < len(names) or len(value) > _LONGEST_SOLVED:
         return None
-    parts = {Wild.ONE: ".", Wild.RUN: ".*"}
+    parts = {Wild.ONE: ".", Wild.RUN: ".*", Wild.ONE_OF_PART: "[^:]", Wild.RUN_OF_PART: "[^:]*"}
     expression = "".join(
         re.escape(token) if isinstance(token, str) else parts[token] if isinstance(token, Wild) else "(.+?)"
         for token in pattern.tokens
