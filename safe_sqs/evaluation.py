@@ -43,8 +43,8 @@ class State(str, Enum):
     REFUSED = "refused"
     WARNED = "warned"
     UNKNOWN = "unknown"
-    PASSED = "passed"
     EXEMPT = "exempt"
+    PASSED = "passed"
     OFF = "off"
     AT_RUN_TIME = "at run time"
 
