@@ -9,7 +9,7 @@ from safe_sqs.config import Config
 from safe_sqs.guarded import guards_of, is_asynchronous, is_sqs
 from safe_sqs.hooks import Hooks
 from safe_sqs.loosened import tell_if_loose
-from safe_sqs.sources import report_path
+from safe_sqs.sources import record_path, report_path
 
 __all__ = ["guard", "subscribe"]
 
@@ -22,9 +22,9 @@ def guard(client: C, config: Config | None = None, *, clock: Clock | None = None
     Guarding twice with the same configuration is the same as once; with another configuration, both hold. `config` is
     read from the environment and files when it is left out. `clock` is for tests.
 
-    Raises ConfigError for a wrong configuration or a report that cannot be written, TypeError for anything but an SQS
-    client, and RefusedError when one of `verify_queues` is not fit for use; the calls of an asynchronous client raise
-    that in place of this.
+    Raises ConfigError for a wrong configuration, or a report or recording that cannot be written, TypeError for
+    anything but an SQS client, and RefusedError when one of `verify_queues` is not fit for use; the calls of an
+    asynchronous client raise that in place of this.
     """
     if not is_sqs(client):
         service = _service_of(client)
@@ -34,6 +34,10 @@ def guard(client: C, config: Config | None = None, *, clock: Clock | None = None
         from safe_sqs.report import start
 
         start()
+    if record_path() is not None:
+        from safe_sqs import usage
+
+        usage.start()
     hooks = subscribe(client, config, clock)
     if not hooks.awaits:
         hooks.verify_queues()
@@ -47,7 +51,15 @@ def _service_of(client: Any) -> str:
 
 def subscribe(client: Any, config: Config | None = None, clock: Clock | None = None) -> Hooks:
     """Guard a client, without a look at any queue. Raises ConfigError."""
-    config, clock = config or Config(), clock or Clock()
+    hooks = _guard_of(client, config or Config(), clock or Clock())
+    if record_path() is not None:
+        from safe_sqs.listening import listen
+
+        listen(client)
+    return hooks
+
+
+def _guard_of(client: Any, config: Config, clock: Clock) -> Hooks:
     for each in guards_of(client):
         if isinstance(each, Hooks) and (each.config, each.clock) == (config, clock):
             return each

@@ -9,7 +9,7 @@ from __future__ import annotations
 from threading import Lock
 
 from safe_sqs.guarded import forget_guard, guards_of, is_asynchronous, note_guard
-from safe_sqs.sources import any_said, report_path
+from safe_sqs.sources import any_said, record_path, report_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["armed_guards_of", "guard_new", "said"]
 
 def said(config: Config | None = None) -> Config | None:
     """The configuration for clients that are made now: the given one, or what environment and files say, or None where
-    nobody says anything. The report is started, where there is one.
+    nobody says anything. The report and the recording are started, where there are any.
 
     Raises ConfigError.
     """
@@ -34,6 +34,10 @@ def said(config: Config | None = None) -> Config | None:
         from safe_sqs.report import start
 
         start()
+    if record_path() is not None:
+        from safe_sqs import usage
+
+        usage.start()
     return config
 
 
@@ -53,6 +57,10 @@ def guard_new(client: Any, config: Config | None) -> None:
     note_guard(client, subscriber)
     client.meta.events.register_last("before-sign", subscriber.before_sign)
     client.meta.events.register_last("before-send", subscriber.before_send)
+    if record_path() is not None:
+        from safe_sqs.listening import listen
+
+        listen(client)
 
 
 def armed_guards_of(client: Any) -> tuple[Any, ...]:

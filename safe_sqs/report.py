@@ -1,46 +1,26 @@
 """The report: every finding as one line of JSON, in the file that SAFE_SQS_REPORT names.
 
-Written by as many processes and threads at once as there are. Nothing is kept between two events, neither an open
-file nor a lock: so a fork inherits nothing, and a daemon that closes all its files loses nothing.
+Written by as many processes and threads at once as there are: see `appending`.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import stat
-import sys
-import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
 from safe_sqs import events
+from safe_sqs.appending import append, begin, program
 from safe_sqs.errors import ConfigError
 from safe_sqs.sources import REPORT_VARIABLE, current_test, report_path
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["REFUSED", "WOULD_BE_REFUSED", "Record", "note_test", "read", "start", "stop"]
 
 REFUSED = "refused"
 WOULD_BE_REFUSED = "would be refused"
-
-_MODE = 0o600
-"""Permissions of a new file. Together, findings are a map of what is weak and where, so they are for the owner alone;
-a file that exists keeps its permissions."""
-
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""Not blocking, for a named pipe that nobody reads would stop the program that is guarded."""
-
-_PAUSES = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
-"""Seconds between two attempts to lock the file. After the last one it is written without a lock, since a call must
-not hang because somebody holds on to the report."""
 
 
 class Record(NamedTuple):
@@ -82,7 +62,7 @@ def start() -> None:
         raise ConfigError(REPORT_VARIABLE, "environment", "is empty; name a file, or unset it")
     report = _Report(str(Path(named).absolute()))
     try:
-        os.close(os.open(report.path, _FLAGS, _MODE))
+        begin(report.path)
     except OSError as error:
         problem = f"the report {named!r} cannot be written: {error.strerror}"
         raise ConfigError(REPORT_VARIABLE, "environment", problem) from None
@@ -115,7 +95,7 @@ class _Report:
             return
         lines = "".join(f"{json.dumps(each._asdict())}\n" for each in _records(event))
         try:
-            _append(self.path, lines.encode())
+            append(self.path, lines.encode())
         except OSError as error:
             if not self._has_failed:
                 self._has_failed = True
@@ -139,7 +119,7 @@ def _records(event: events.Refused | events.Warned) -> Iterator[Record]:
         yield Record(
             time=now,
             pid=os.getpid(),
-            program=_program(),
+            program=program(),
             operation=event.operation,
             queue=event.queue,
             outcome=REFUSED if is_refused else WOULD_BE_REFUSED,
@@ -153,43 +133,6 @@ def _records(event: events.Refused | events.Warned) -> Iterator[Record]:
             test=test or current_test(),
             exempt=None if is_refused else exempt,
         )
-
-
-def _program() -> str:
-    path = Path(sys.argv[0] if getattr(sys, "argv", None) else "")
-    return path.parent.name if path.name == "__main__.py" else path.name
-
-
-def _append(path: str, text: bytes) -> None:
-    """Append in one write. Raises OSError, with nothing of it in the file where that can be helped."""
-    file = os.open(path, _FLAGS, _MODE)
-    try:
-        is_locked = _lock(file)
-        before = os.fstat(file)
-        written = os.write(file, text)
-        if written < len(text):
-            if is_locked and stat.S_ISREG(before.st_mode):
-                os.ftruncate(file, before.st_size)
-            raise OSError(errno.ENOSPC, "there was no room for all of it")
-    finally:
-        os.close(file)  # and with it the lock
-
-
-def _lock(file: int) -> bool:
-    """Lock a file, for the file systems on which two can append at the same place. True when it is locked."""
-    if fcntl is None:
-        return False
-    for pause in (*_PAUSES, None):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if pause is not None:
-                time.sleep(pause)
-        except OSError:  # a file system without locks
-            return False
-        else:
-            return True
-    return False
 
 
 # --- reading -----------------------------------------------------------------------------------------------------

@@ -14,11 +14,13 @@ __all__ = [
     "NOT_SETTINGS",
     "ORGANISATION_FILES",
     "PREFIX",
+    "RECORD_VARIABLE",
     "REPORT_VARIABLE",
     "RUN_VARIABLE",
     "any_said",
     "current_test",
     "organisation_files",
+    "record_path",
     "report_path",
     "user_file",
 ]
@@ -28,11 +30,13 @@ FILE_VARIABLE = "SAFE_SQS_CONFIG"
 """Names the file with the user's settings."""
 REPORT_VARIABLE = "SAFE_SQS_REPORT"
 """Names the file that collects what is, or would be, refused."""
+RECORD_VARIABLE = "SAFE_SQS_RECORD"
+"""Names the file that collects which actions on which queues a program uses."""
 HANDLER_VARIABLE = "SAFE_SQS_HANDLER"
 """Names the handler of a Lambda function that runs behind the one of safe_sqs."""
 RUN_VARIABLE = "SAFE_SQS_RUN"
 """Is set in the processes that `safe-sqs run` starts, and below them."""
-NOT_SETTINGS = frozenset({FILE_VARIABLE, REPORT_VARIABLE, HANDLER_VARIABLE, RUN_VARIABLE})
+NOT_SETTINGS = frozenset({FILE_VARIABLE, RECORD_VARIABLE, REPORT_VARIABLE, HANDLER_VARIABLE, RUN_VARIABLE})
 """Variables that begin like those of settings."""
 
 _HOME = Path(__file__).parents[1]
@@ -71,6 +75,11 @@ def user_file() -> Path | None:
 def report_path() -> str | None:
     """The file that collects findings, as SAFE_SQS_REPORT names it, or None."""
     return os.environ.get(REPORT_VARIABLE)
+
+
+def record_path() -> str | None:
+    """The file that collects what is used, as SAFE_SQS_RECORD names it, or None."""
+    return os.environ.get(RECORD_VARIABLE)
 
 
 def current_test() -> str | None:

@@ -17,7 +17,7 @@ import pytest
 from support import REGION, TEMPORARY, new_core
 
 import safe_sqs
-from safe_sqs import Config, ConfigError, RefusedError, events, guard, process_wide, report
+from safe_sqs import Config, ConfigError, RefusedError, appending, events, guard, process_wide, report
 from safe_sqs.model import Finding, Mode, Practice
 
 BODY = "two teapots for room 12"
@@ -478,7 +478,7 @@ def test_the_file_is_locked_while_it_is_written(file, monkeypatch):
 
 
 def test_it_is_written_where_files_cannot_be_locked(file, monkeypatch):
-    monkeypatch.setattr(report, "fcntl", None)
+    monkeypatch.setattr(appending, "fcntl", None)
     report.start()
     events.emit(events.Refused("SendMessage", "", (FINDING,)))
     assert len(records(file)) == 1

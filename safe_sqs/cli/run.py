@@ -9,14 +9,16 @@ import click
 from safe_sqs.cli.problems import Command
 from safe_sqs.launch import CannotStart, start
 from safe_sqs.model import Profile, Role
-from safe_sqs.sources import FILE_VARIABLE, PREFIX, REPORT_VARIABLE
+from safe_sqs.sources import FILE_VARIABLE, PREFIX, RECORD_VARIABLE, REPORT_VARIABLE
 
 __all__ = ["run"]
 
 _MODES = f"{PREFIX}MODES"
 
 
-@click.command(cls=Command, context_settings={"allow_interspersed_args": False}, short_help="Start a program guarded, unchanged.")
+@click.command(
+    cls=Command, context_settings={"allow_interspersed_args": False}, short_help="Start a program guarded, unchanged."
+)
 @click.option("--profile", type=click.Choice([profile.value for profile in Profile]), help="Which rules enforce.")
 @click.option("--role", type=click.Choice([role.value for role in Role]), help="What the program is to the queues.")
 @click.option(
@@ -24,6 +26,7 @@ _MODES = f"{PREFIX}MODES"
 )
 @click.option("--config", metavar="FILE", help="The file with the settings.")
 @click.option("--report", metavar="FILE", help="Collect what is refused, or would be, as lines of JSON.")
+@click.option("--record", metavar="FILE", help="Collect which actions on which queues it uses, for policy from-usage.")
 @click.option("-m", "is_module", is_flag=True, help="The program is a module, run by the Python of safe-sqs.")
 @click.argument("program", nargs=-1, type=click.UNPROCESSED, metavar="-- PROGRAM [ARGUMENT]...")
 @click.pass_context
@@ -34,6 +37,7 @@ def run(
     modes: tuple[str, ...],
     config: str | None,
     report: str | None,
+    record: str | None,
     is_module: bool,
     program: tuple[str, ...],
 ) -> None:
@@ -44,6 +48,7 @@ def run(
         safe-sqs run -- python app.py
         safe-sqs run -- -m package.module
         safe-sqs run --profile observe -- celery -A tasks worker
+        safe-sqs run --record usage.jsonl -- python app.py
         safe-sqs run --role producer -- gunicorn --workers 4 shop:app
         safe-sqs run -- aws sqs send-message --queue-url URL --message-body hello
 
@@ -66,6 +71,7 @@ def run(
         _MODES: ",".join([*filter(None, [os.environ.get(_MODES)]), *modes]) if modes else None,
         FILE_VARIABLE: config,
         REPORT_VARIABLE: report,
+        RECORD_VARIABLE: record,
     }
     try:
         start(

@@ -19,7 +19,7 @@ from safe_sqs.config import Config
 from safe_sqs.errors import ConfigError
 from safe_sqs.launch.commands import CannotStart, python_of
 from safe_sqs.launch.probe import probe
-from safe_sqs.sources import FILE_VARIABLE, REPORT_VARIABLE, RUN_VARIABLE, user_file
+from safe_sqs.sources import FILE_VARIABLE, RECORD_VARIABLE, REPORT_VARIABLE, RUN_VARIABLE, user_file
 
 __all__ = ["CannotStart", "start"]
 
@@ -54,8 +54,9 @@ def _settle_files() -> None:
     file = user_file()
     if file is not None:
         os.environ[FILE_VARIABLE] = str(file.absolute())
-    if os.environ.get(REPORT_VARIABLE):
-        os.environ[REPORT_VARIABLE] = str(Path(os.environ[REPORT_VARIABLE]).absolute())
+    for name in (RECORD_VARIABLE, REPORT_VARIABLE):
+        if os.environ.get(name):
+            os.environ[name] = str(Path(os.environ[name]).absolute())
 
 
 def _with_ours_first(python_path: str) -> str:
