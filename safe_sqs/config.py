@@ -23,7 +23,7 @@ from safe_sqs.patterns import matches
 from safe_sqs.rules import ALL_RULES, RULES_BY_NAME
 from safe_sqs.sources import FILE_VARIABLE, NOT_SETTINGS, PREFIX, organisation_files, user_file
 
-__all__ = ["Config", "Exemption", "running_in_lambda"]
+__all__ = ["Config", "Exemption", "running_in_lambda", "setting_from_text"]
 
 _LONGEST_EXEMPTION = timedelta(days=366)
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
@@ -198,7 +198,7 @@ def _environment_layer() -> Layer:
         source = f"environment variable {variable}"
         if key not in _KEYS:
             raise ConfigError(variable, "environment", f"is not a setting{_suggest(key, _KEYS, _as_variable)}")
-        layer[key] = Said(_from_text(key, text, source), source)
+        layer[key] = Said(setting_from_text(key, text, source), source)
     return layer
 
 
@@ -206,7 +206,7 @@ def _as_variable(key: str) -> str:
     return PREFIX + key.upper()
 
 
-def _from_text(key: str, text: str, source: str) -> Any:
+def setting_from_text(key: str, text: str, source: str) -> Any:
     """The value of an environment variable in the shape that the same key has in a file."""
     if key in ("profile", "role", "event_source"):
         return text.strip()

@@ -34,10 +34,10 @@ WRAPPER = "safe-sqs-wrapper"
 ORGANISATION = "safe-sqs/organisation.toml"
 
 _HERE = Path(__file__).parent
-_NEVER_NEEDED = ("cli", "demo", "launch", "pytest_plugin.py", "py.typed")
+_NEVER_NEEDED = ("cli", "demo", "launch", "pytest_plugin.py", "templates", "writing")
 """What a function does not use, below the package safe_sqs."""
-_ONLY_HERE = ("build.py", WRAPPER)
-"""The same, below this one; and its data files."""
+_ONLY_HERE = ("build.py",)
+"""The same, below this one."""
 _OF_THE_INSTALLER = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "entry_points.txt"})
 """What describes an installation of a distribution, and not the distribution."""
 
@@ -141,9 +141,9 @@ def _own_files() -> Iterator[tuple[str, bytes]]:
     package = Path(safe_sqs.__file__).parent
     for file in sorted(package.rglob("*")):
         inside = file.relative_to(package)
-        if not file.is_file() or "__pycache__" in inside.parts or inside.parts[0] in _NEVER_NEEDED:
+        if file.suffix != ".py" or inside.parts[0] in _NEVER_NEEDED:
             continue
-        if inside.parts[0] == "lambda_layer" and (inside.suffix != ".py" or inside.name in _ONLY_HERE):
+        if inside.parts[0] == "lambda_layer" and inside.name in _ONLY_HERE:
             continue
         yield f"safe_sqs/{inside.as_posix()}", file.read_bytes()
     distribution = metadata.distribution("safe_sqs")
