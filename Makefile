@@ -22,7 +22,7 @@ LAWS ?= 2000
 SECONDS ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clients compat layer oldest matrix bench bench-policy oracle fuzz mutants docs clean
+.PHONY: help demo test check clients compat layer oldest matrix bench bench-policy bench-scale bench-fleet oracle fuzz mutants docs clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,12 @@ bench: $(VENV)/.installed ## what the guard costs, against raw boto3
 bench-policy: $(VENV)/.installed $(PEERS:%=.venv-peers/%/.installed) ## how the judge of policies and the known tools do, and what it costs
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/policy_cost.py
+
+bench-scale: $(VENV)/.installed ## what guard, audit and Config rule ask of AWS and cost, by formula and by simulation
+	$(BIN)/python benchmarks/scale.py
+
+bench-fleet: $(VENV)/.installed ## an audit of ten thousand queues on the emulator: time, calls, memory, resuming (QUEUES)
+	$(BIN)/python benchmarks/fleet.py $(if $(QUEUES),--queues $(QUEUES))
 
 oracle: $(VENV)/.installed tests/oracle/node_modules/.installed ## policy decisions against those of iam-simulate (needs node and npm)
 	cd tests && $(abspath $(BIN))/python -m oracle.agree --pairs 20000

@@ -385,8 +385,11 @@ def _check_aws(words: list[str]) -> None:
 
 def _check_safe_sqs(words: list[str]) -> None:
     program = Path(sys.executable).with_name("safe-sqs")
-    command, *options = words[: words.index("--")] if "--" in words else words
-    asked = subprocess.run([program, command, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    words = words[: words.index("--")] if "--" in words else words
+    group = ("policy", "generate")
+    path = [word for index, word in enumerate(words) if index == 0 or set(words[:index]) <= set(group)]
+    options = words[len(path) :]
+    asked = subprocess.run([program, *path, "--help"], capture_output=True, text=True, timeout=60, check=False)
     assert asked.returncode == 0, asked.stderr
     assert all(option in asked.stdout for option in options if option.startswith("-"))
 

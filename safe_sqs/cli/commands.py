@@ -55,6 +55,13 @@ def safe_sqs(context: click.Context) -> None:
     \b
         safe-sqs run -- python app.py
 
+    For those who run queues, the same rules from outside of the programs:
+
+    \b
+        safe-sqs check orders
+        safe-sqs audit --all-regions --format html --output queues.html
+        safe-sqs policy check template.yaml
+
     What it does can be seen here, without touching anything:
 
     \b

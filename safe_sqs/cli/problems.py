@@ -19,11 +19,12 @@ class Problem(click.ClickException):
 
     def __init__(self, found: str, next_step: str = "") -> None:
         super().__init__(f"{found}; {next_step}" if next_step else found)
+        context = click.get_current_context(silent=True)
+        self._command = context.command_path if context else "safe-sqs"
 
     def show(self, file: Any = None) -> None:
         """One line on standard error, which begins with the command."""
-        context = click.get_current_context(silent=True)
-        click.echo(f"{context.command_path if context else 'safe-sqs'}: {self.message}", err=True, file=file)
+        click.echo(f"{self._command}: {self.message}", err=True, file=file)
 
 
 class Command(click.Command):
