@@ -547,7 +547,7 @@ def no_patience(monkeypatch):
     ],
 )
 def test_what_could_not_be_told_is_found_and_unverifiable(rule, said, step, no_patience):
-    (problem,) = problems(rule, Facts(QUEUE, policy=policy(PUBLIC, HTTPS_ONLY, VPC_ONLY)))
+    (problem,) = problems(rule, Facts(QUEUE, policy=policy(PUBLIC, VPC_ONLY)))
     assert problem.found == said
     assert problem.next_step.startswith(step)
     assert problem.unverifiable

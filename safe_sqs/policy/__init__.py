@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from safe_sqs.policy.granted import Grant as Grant
     from safe_sqs.policy.granted import foreign_accounts as foreign_accounts
     from safe_sqs.policy.granted import grants as grants
+    from safe_sqs.policy.mending import Edit as Edit
     from safe_sqs.policy.mending import closes_plaintext as closes_plaintext
+    from safe_sqs.policy.mending import confines as confines
     from safe_sqs.policy.mending import public_findings as public_findings
     from safe_sqs.policy.questions import Answer as Answer
     from safe_sqs.policy.questions import outside_vpc_access as outside_vpc_access
@@ -28,12 +30,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Decision",
+    "Edit",
     "Foreigner",
     "Grant",
     "PolicyError",
     "Request",
     "Statement",
     "closes_plaintext",
+    "confines",
     "decide",
     "foreign_accounts",
     "grants",
@@ -49,12 +53,14 @@ __all__ = [
 _HOMES = {
     "Answer": "questions",
     "Decision": "evaluate",
+    "Edit": "mending",
     "Foreigner": "granted",
     "Grant": "granted",
     "PolicyError": "document",
     "Request": "evaluate",
     "Statement": "document",
     "closes_plaintext": "mending",
+    "confines": "mending",
     "decide": "evaluate",
     "foreign_accounts": "granted",
     "grants": "granted",

@@ -220,10 +220,14 @@ def _undenied(
 
 def _stops_all(deny: Statement, queue_arn: str, settled: Mapping[str, Domain]) -> bool:
     """True for a Deny that is about everyone, all actions and the queue, under no condition but what is settled. What
-    other statements say, be it hard to decide, does not matter then."""
+    other statements say, be it hard to decide, does not matter then.
+
+    One with a policy variable is about those requests only in which the variable has the right value, or has not.
+    """
     return (
         _EVERYONE in deny.principals
         and not deny.principals_negated
+        and not _has_variable(deny)
         and actions_of(deny) == frozenset(ACTIONS)
         and resource_fits(deny, queue_arn, {})
         and all(_surely_holds(line, settled.get(line.key)) for line in deny.conditions)
@@ -231,6 +235,11 @@ def _stops_all(deny: Statement, queue_arn: str, settled: Mapping[str, Domain]) -
 
 
 _EVERYONE = ("AWS", "*")
+
+
+def _has_variable(statement: Statement) -> bool:
+    texts = [*statement.resources, *(text for line in statement.conditions for text in line.values)]
+    return statement.variables and any("${" in text for text in texts)
 
 
 def _surely_holds(line: Condition, domain: Domain | None) -> bool:

@@ -4,7 +4,6 @@ Amazon SQS", Amazon SQS security best practices: control which VPCs or endpoints
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from safe_sqs import policy
@@ -23,23 +22,15 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
         yield Problem(
             found=f"the queue can be used from outside the VPC: {answer}" if answer.found else str(answer),
             expected=f"a statement that denies everyone who does not come from {named}",
-            next_step=f"add {json.dumps(_deny(facts, settings))} to the policy; it keeps AWS services out as well",
+            next_step=f"{_confines(facts, settings)}; it keeps AWS services out as well",
             unverifiable=answer.found is None,
             identities=answer.identities("outside the VPC"),
         )
 
 
-def _deny(facts: Facts, settings: Settings) -> dict[str, object]:
+def _confines(facts: Facts, settings: Settings) -> policy.Edit:
     endpoints = settings.vpc_endpoints or (() if settings.vpcs else ("VPC_ENDPOINT_ID",))
-    named = {"aws:SourceVpc": settings.vpcs, "aws:SourceVpce": endpoints}
-    inside = {key: values[0] if len(values) == 1 else list(values) for key, values in named.items() if values}
-    return {
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "sqs:*",
-        "Resource": facts.queue.arn or "QUEUE_ARN",
-        "Condition": {"StringNotEquals": inside},
-    }
+    return policy.confines(facts.queue.arn, settings.vpcs, endpoints)
 
 
 RULE = Rule(
