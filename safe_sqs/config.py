@@ -11,6 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -151,6 +152,15 @@ class Config:
     def level(self, rule: str) -> str:
         """The level of a rule, or "" when it has no levels."""
         return dict(self.levels).get(rule, "")
+
+    def asking_only(self, rules: Iterable[str]) -> Config:
+        """The same with all other rules about queues off: to ask about some, never to guard with."""
+        asked = {*rules}
+        others = {name for name, rule in RULES_BY_NAME.items() if rule.subject is Subject.QUEUE} - asked
+        config = copy(self)
+        modes = tuple((rule, Mode.OFF if rule in others else mode) for rule, mode in self.modes)
+        object.__setattr__(config, "modes", modes)
+        return config
 
     def mode_when_unverifiable(self, queue_arn: str) -> Mode:
         """What to do with a queue that cannot be judged. The first pattern that fits decides."""

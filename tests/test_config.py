@@ -1109,3 +1109,13 @@ def test_lambda_is_known_by_its_function_name(monkeypatch):
     assert not config.running_in_lambda()
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "orders")
     assert config.running_in_lambda()
+
+
+def test_a_configuration_that_asks_about_some_rules_leaves_the_original_as_it_was():
+    config = Config(profile="strict")
+    asked = config.asking_only({"public-access"})
+    assert asked.mode("public-access") is Mode.ENFORCE
+    assert asked.mode("queue-encryption") is Mode.OFF
+    assert asked.mode("https-endpoint") is Mode.ENFORCE  # it judges no queue
+    assert config.mode("queue-encryption") is Mode.ENFORCE
+    assert asked.levels == config.levels
