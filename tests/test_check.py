@@ -28,6 +28,31 @@ def one_line(text):
     return text.count("\n") == 1 and text.endswith("\n") and "Traceback" not in text
 
 
+# --- by which rules ----------------------------------------------------------------------------------------------
+
+
+def test_queues_are_judged_strictly_from_a_place_from_which_they_could_not_be_used(operator, capsys):
+    """These credentials are not renewed by anything, which `strict` would refuse."""
+    operator.make("good")
+    run = ran(capsys, "check", "good", "--profile", "strict", "--format", "json")
+    assert run.status == 1
+    refused = {each["rule"] for each in run.data["queues"][0]["findings"]}
+    assert {"queue-encryption", "vpc-only-policy"} <= refused
+
+
+@pytest.mark.parametrize(
+    "said", [{"SAFE_SQS_PROFILE": "strict"}, {"SAFE_SQS_LEVELS": "static-credentials=renewing"}], ids=str
+)
+def test_what_the_environment_says_of_connections_holds_for_the_command_too(operator, capsys, monkeypatch, said):
+    operator.make("good")
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    run = ran(capsys, "check", "good", "--profile", "strict")
+    assert run.status == 2
+    assert one_line(run.err)
+    assert "static-credentials" in run.err
+
+
 # --- which queues ------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ def main() -> None:
     try:
         from safe_sqs.cli.commands import safe_sqs as command
 
-        command()
+        command(prog_name="safe-sqs")
     except ModuleNotFoundError as missing:
         package = (missing.name or "").partition(".")[0]
         if not package or package in _OURS:

@@ -31,6 +31,7 @@ __all__ = [
     "Report",
     "can_be_written",
     "carried_out",
+    "deliver",
     "equipped",
     "jobs_option",
     "reporting",
@@ -147,7 +148,7 @@ def carried_out(
             with _progress() as watch:
                 audit = _carry_out(go, watch)
             inspection = _inspection(journal, config, report, audit)
-            _deliver(inspection, report)
+            deliver(inspection, report)
             troubles = tuple(after(inspection, audit)) if after is not None else ()
         is_done = True
     except KeyboardInterrupt as interrupt:
@@ -275,16 +276,12 @@ def _raise_what_is_wrong_everywhere(journal: Journal, left: tuple[Left, ...], tr
 
 
 def _trouble(left: Left) -> Trouble:
-    from botocore.parsers import ResponseParserError
-
     from safe_sqs.fleet.naming import NamingError
     from safe_sqs.inspection import Trouble
 
     words = in_words(left.error)
     if isinstance(left.error, NamingError):
         words = str(left.error), "pass its ARN"
-    elif isinstance(left.error, ResponseParserError):
-        words = "an answer that makes no sense", "look at AWS_ENDPOINT_URL, and at proxies on the way"
     if words is None:
         raise left.error
     found, next_step = words
@@ -294,7 +291,8 @@ def _trouble(left: Left) -> Trouble:
     return Trouble(left.where, found, next_step)
 
 
-def _deliver(inspection: Inspection, report: Report) -> None:
+def deliver(inspection: Inspection, report: Report) -> None:
+    """Write an inspection to where the report goes. Raises Problem when it cannot be written."""
     try:
         if report.output is None:
             _to_standard_output(inspection, report)

@@ -50,16 +50,29 @@ def judging(command: F) -> F:
 def read_config(
     profile: str | None = None, modes: Iterable[str] = (), levels: Iterable[str] = (), file: str | None = None
 ) -> Any:
-    """The configuration that these options, the environment and files say. Raises ConfigError and UsageError."""
+    """The configuration that these options, the environment and files say. Raises ConfigError and UsageError.
+
+    The option for the profile `strict` is about queues. How the command itself reaches AWS stays what the environment
+    and files say: a queue can be judged strictly from a place that no program would be allowed to use it from.
+    """
     from safe_sqs.config import Config
 
     if file is not None:
         os.environ[FILE_VARIABLE] = file
-    return Config(
-        profile=profile,
-        modes=_pairs(modes, "--mode", "RULE=MODE") or None,
-        levels=_pairs(levels, "--level", "RULE=LEVEL") or None,
-    )
+    said_modes: dict[str, Any] = {**_pairs(modes, "--mode", "RULE=MODE")}
+    said_levels: dict[str, Any] = {**_pairs(levels, "--level", "RULE=LEVEL")}
+    if profile == Profile.STRICT.value:
+        own = Config()
+        said_modes = {name: own.mode(name) for name in _about_connections()} | said_modes
+        said_levels = {name: own.level(name) for name in _about_connections() if own.level(name)} | said_levels
+    return Config(profile=profile, modes=said_modes or None, levels=said_levels or None)
+
+
+def _about_connections() -> list[str]:
+    from safe_sqs.model import Subject
+    from safe_sqs.rules import ALL_RULES
+
+    return [rule.name for rule in ALL_RULES if rule.subject is Subject.CONNECTION]
 
 
 def _pairs(texts: Iterable[str], option: str, form: str) -> dict[str, str]:

@@ -95,7 +95,7 @@ def check(
 
         raise Problem(visible(f"{troubles[0].place}: {troubles[0].found}"), visible(troubles[0].next_step))
     inspection = _inspection(found, config, report, troubles, analyzer)
-    _deliver(inspection, report, found)
+    deliver(inspection, report, found)
     context.exit(inspection.exit_status)
 
 
@@ -220,8 +220,8 @@ def _with_opinion(evaluation: Evaluation, found: FoundPolicy, analyzer: AccessAn
 # --- telling -----------------------------------------------------------------------------------------------------
 
 
-def _deliver(inspection: Inspection, report: Report, found: list[tuple[str, FoundPolicy]]) -> None:
-    from safe_sqs.cli.inspections import _deliver as deliver
+def deliver(inspection: Inspection, report: Report, found: list[tuple[str, FoundPolicy]]) -> None:
+    from safe_sqs.cli.inspections import deliver as deliver
     from safe_sqs.cli.inspections import say
 
     if report.format == "table" and report.output is None and _is_one_policy(inspection, found):

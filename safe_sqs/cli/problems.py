@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,12 +20,16 @@ class Problem(click.ClickException):
 
     def __init__(self, found: str, next_step: str = "") -> None:
         super().__init__(f"{found}; {next_step}" if next_step else found)
-        context = click.get_current_context(silent=True)
-        self._command = context.command_path if context else "safe-sqs"
+        self._command = _command()
 
     def show(self, file: Any = None) -> None:
         """One line on standard error, which begins with the command."""
         click.echo(f"{self._command}: {self.message}", err=True, file=file)
+
+
+def _command() -> str:
+    context = click.get_current_context(silent=True)
+    return context.command_path if context else "safe-sqs"
 
 
 class Command(click.Command):
@@ -45,6 +50,11 @@ class Group(click.Group):
         super().__init__(*args, **kwargs)
         self._loads = loads or {}
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command of the group."""
+        with told():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All of them."""
         return sorted({*super().list_commands(ctx), *self._loads})
@@ -61,9 +71,12 @@ class Group(click.Group):
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Tell in one line what a user can put right; let everything else through."""
+    """Tell in one line what a user can put right, and that Ctrl-C was pressed; let everything else through."""
     try:
         yield
+    except KeyboardInterrupt:
+        click.echo(f"{_command()}: interrupted", err=True)
+        raise click.exceptions.Exit(128 + signal.SIGINT) from None
     except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
         raise
     except Exception as error:
@@ -76,6 +89,7 @@ def told() -> Iterator[None]:
 def in_words(error: Exception) -> tuple[str, str] | None:
     """What was found and the next step, or None for an error of which we know nothing."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     from safe_sqs.errors import ConfigError, RefusedError
     from safe_sqs.policy import PolicyError
@@ -91,6 +105,8 @@ def in_words(error: Exception) -> tuple[str, str] | None:
         return _of_service(error)
     if isinstance(error, BotoCoreError):
         return _of_botocore(error)
+    if isinstance(error, ResponseParserError):
+        return "an answer that makes no sense", "look at AWS_ENDPOINT_URL, and at proxies on the way"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fspath(error.filename)!s}: {error.strerror}", "name another file"
     return None
