@@ -1353,6 +1353,43 @@ def test_nothing_that_is_added_takes_the_denial_away(key, document):
     assert plaintext_access(added, queue_arn=QUEUE).found is False
 
 
+SIGNED_BY_NAME = {
+    "all queues but the one that is called like the user": (
+        {"Resource": None, "NotResource": f"arn:aws:sqs:us-east-1:{OWN}:${{aws:username}}", "Condition": INSECURE},
+        "orders",
+    ),
+    "the queue that is called like the user, where there is one": (
+        {"Resource": f"arn:aws:sqs:us-east-1:{OWN}:${{aws:username, 'orders'}}", "Condition": INSECURE},
+        "alice",
+    ),
+    "whoever is not called false": (
+        {"Condition": {"StringNotEquals": {"aws:SecureTransport": "${aws:username}"}}},
+        "false",
+    ),
+    "whoever is called false, or not at all": (
+        {"Condition": {"StringEquals": {"aws:SecureTransport": "${aws:username, 'false'}"}}},
+        "alice",
+    ),
+}
+
+
+@pytest.mark.parametrize("elements, name", SIGNED_BY_NAME.values(), ids=SIGNED_BY_NAME)
+def test_a_denial_that_hangs_on_a_variable_leaves_plain_http_to_those_with_another_value(elements, name):
+    document = deny(**elements)
+    keys = {"aws:SecureTransport": ("false",), "aws:username": (name,)}
+    request = Request(f"arn:aws:iam::{OWN}:user/{name}", "sqs:SendMessage", QUEUE, keys)
+    assert decide(document, request) is not Decision.DENY
+    answer = plaintext_access(document, queue_arn=QUEUE)
+    assert answer.found is True
+    assert answer.witness is not None
+    assert decide(document, answer.witness) is not Decision.DENY
+
+
+def test_what_looks_like_a_variable_is_none_in_the_older_version():
+    only_there = deny(Resource=["${aws:username}", QUEUE], Condition=INSECURE)
+    assert plaintext_access({**only_there, "Version": "2008-10-17"}, queue_arn=QUEUE).found is False
+
+
 def test_without_the_queues_name_only_a_denial_for_every_resource_counts():
     assert plaintext_access(deny(Resource="*", Condition=INSECURE)).found is False
     assert plaintext_access(deny(Resource=QUEUE, Condition=INSECURE)).found is True

@@ -266,6 +266,125 @@ def test_both_sides_of_a_condition_are_judged_and_more_than_can_be_are_no_pass()
     assert any("its many conditions" in each.found for each in evaluation.findings if each.rule == "public-access")
 
 
+CHOSEN_BY = {
+    "the region": [{"Ref": "AWS::Region"}, "us-east-1"],
+    "the account": ["444455556666", {"Ref": "AWS::AccountId"}],
+    "the name of the stack": [{"Ref": "AWS::StackName"}, "shop"],
+    "a parameter within a text": [{"Fn::Sub": "${Stage}"}, "production"],
+    "a parameter among texts": [{"Fn::Join": ["-", [{"Ref": "Stage"}, "one"]]}, "production-one"],
+    "a parameter by way of a mapping": [{"Fn::FindInMap": ["Open", {"Ref": "Stage"}, "Is"]}, "yes"],
+}
+
+
+@pytest.mark.parametrize("sides", CHOSEN_BY.values(), ids=CHOSEN_BY)
+def test_a_condition_is_judged_both_ways_whatever_it_hangs_on(sides):
+    template = stack(
+        allow({"Fn::If": ["IsOpen", "*", {"AWS": "444455556666"}]}, HERE),
+        Parameters={"Stage": {"Type": "String", "Default": "test"}},
+        Mappings={"Open": {"test": {"Is": "no"}, "production": {"Is": "yes"}}},
+        Conditions={"IsOpen": {"Fn::Equals": sides}},
+    )
+    assert state(template) is REFUSED
+
+
+def test_a_condition_about_the_place_is_decided_by_what_is_said_of_it():
+    template = stack(
+        allow({"Fn::If": ["IsOpen", "*", {"AWS": "444455556666"}]}, HERE),
+        Conditions={"IsOpen": {"Fn::Equals": [{"Ref": "AWS::Region"}, "us-east-1"]}},
+    )
+    assert state(template, place=Place("111122223333", "eu-central-1")) is PASSED
+    assert state(template, place=Place("111122223333", "us-east-1")) is REFUSED
+    assert state(template, values={"AWS::Region": "eu-central-1"}) is PASSED
+
+
+@pytest.mark.parametrize("key", ["Who", "AWS::Region"])
+def test_the_default_of_a_mapping_is_not_all_that_it_may_give(key):
+    principal = {"Fn::FindInMap": ["Open", {"Ref": key}, "To", {"DefaultValue": {"AWS": "444455556666"}}]}
+    template = stack(allow(principal, HERE), Mappings={"Open": {"us-east-1": {"To": "*"}}}, **OPEN)
+    assert state(template) is UNKNOWN
+    assert state(template, values={key: "us-east-1"}) is REFUSED
+    assert state(template, values={key: "eu-central-1"}) is PASSED
+
+
+def test_open_values_are_judged_with_one_wide_and_another_narrow_where_that_lets_the_most_in():
+    for more in (
+        {"Condition": {"ForAnyValue:StringNotLike": {"aws:PrincipalAccount": {"Ref": "Other"}}}},
+        {"Condition": {"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}, "NotIpAddress": {"aws:SourceIp": {"Ref": "Other"}}}},
+        {"NotAction": {"Ref": "Other"}},
+    ):
+        statement = allow({"AWS": {"Ref": "Who"}}, HERE, **more)
+        if "NotAction" in more:
+            del statement["Action"]
+        parameters = {"Who": {"Type": "String"}, "Other": {"Type": "String"}}
+        assert state(stack(statement, Parameters=parameters)) is UNKNOWN
+
+
+def conditional(condition, *, queue=None, other=None):
+    """A stack whose policy denies plain HTTP, and is made under a condition."""
+    template = stack(
+        {**DENY_HTTP, "Resource": HERE},
+        Parameters={"Stage": {"Type": "String"}},
+        Conditions={"IsReal": {"Fn::Equals": [{"Ref": "Stage"}, "production"]}, "IsTest": {"Fn::Not": [REAL]}},
+    )
+    template["Resources"]["Policy"]["Condition"] = condition
+    if queue:
+        template["Resources"]["Queue"]["Condition"] = queue
+    if other:
+        template["Resources"]["Other"] = {**template["Resources"]["Policy"], "Condition": other}
+    return [judged(each).state_of("tls-only-policy") for each in find(json.dumps(template), "x")]
+
+
+REAL = {"Condition": "IsReal"}
+
+
+def test_a_policy_that_is_made_under_a_condition_leaves_the_queue_without_one_otherwise():
+    assert conditional("IsReal") == [State.WARNED]
+    assert conditional("IsReal", queue="IsReal") == [PASSED]
+    assert conditional("IsReal", queue="IsTest") == [State.WARNED]
+    assert conditional("IsReal", other="IsTest") == [PASSED, PASSED]
+    assert conditional("IsReal", other="IsReal") == [State.WARNED, State.WARNED]
+
+
+def test_a_queue_is_judged_only_where_it_is_made():
+    queue = {"Type": "AWS::SQS::Queue", "Condition": "C"}
+    queue["Properties"] = {"SqsManagedSseEnabled": {"Fn::If": ["C", True, False]}}
+    assert state({"Resources": {"Queue": queue}}, "queue-encryption") is PASSED
+    never = {"C": {"Fn::Equals": ["a", "b"]}}
+    with pytest.raises(TemplateError, match="no queue"):
+        find(json.dumps({"Resources": {"Queue": queue}, "Conditions": never}), "x")
+
+
+def test_a_policy_is_that_of_the_queue_that_a_condition_chooses():
+    template = stack(allow({"AWS": "444455556666"}, resource="*"))
+    template["Resources"]["Other"] = {"Type": "AWS::SQS::Queue", "Properties": {"SqsManagedSseEnabled": False}}
+    template["Resources"]["Policy"]["Properties"]["Queues"] = [{"Fn::If": ["C", {"Ref": "Queue"}, {"Ref": "Other"}]}]
+    found = {each.where: each for each in find(json.dumps(template), "x")}
+    assert [*found] == ["Policy of Queue", "Policy of Other"]
+    assert [branch.document is None for branch in found["Policy of Queue"].branches] == [False, True]
+    assert [branch.document is None for branch in found["Policy of Other"].branches] == [True, False]
+
+
+def test_an_address_of_the_template_is_one_address():
+    template = stack(allow(resource=HERE, Condition={"IpAddress": {"aws:SourceIp": {"Ref": "Address"}}}))
+    template["Resources"]["Address"] = {"Type": "AWS::EC2::EIP"}
+    assert state(template) is PASSED
+
+
+@pytest.mark.parametrize("place", ["resource", "queue", "policy"])
+def test_a_macro_within_a_queue_or_its_policy_is_told(place):
+    template = stack(allow({"AWS": "444455556666"}, HERE))
+    macro = {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": "s3://bucket/more.yaml"}}}
+    if place == "resource":
+        template["Resources"]["More"] = macro
+    else:
+        template["Resources"][place.capitalize()].setdefault("Properties", {}).update(macro)
+    with pytest.raises(TemplateError, match="which only CloudFormation runs"):
+        find(json.dumps(template), "x")
+    template = stack(allow({"AWS": "444455556666"}, HERE))
+    template["Resources"]["Function"] = {"Type": "AWS::Lambda::Function", "Properties": macro}
+    assert state(template) is PASSED
+
+
 @pytest.mark.parametrize("kind", ["AWS::SQS::QueuePolicy", "AWS::SQS::QueueInlinePolicy"])
 @pytest.mark.parametrize("url", [{"Ref": "Url"}, "https://sqs.eu-central-1.amazonaws.com/111122223333/theirs"])
 def test_a_policy_of_a_queue_that_is_elsewhere_is_judged_as_a_policy(kind, url):
@@ -288,6 +407,9 @@ def test_the_place_of_a_stack_may_be_known():
     assert found.queue.arn == "arn:aws:sqs:eu-central-1:111122223333:Queue"
 
 
+WITH_A_KEY = {"Fn::If": ["HasKey", {"Ref": "Who"}, {"Ref": "AWS::NoValue"}]}
+
+
 @pytest.mark.parametrize(
     ("properties", "expected"),
     [
@@ -295,6 +417,8 @@ def test_the_place_of_a_stack_may_be_known():
         ({"SqsManagedSseEnabled": "false"}, REFUSED),
         ({"SqsManagedSseEnabled": {"Ref": "Who"}}, UNKNOWN),
         ({"KmsMasterKeyId": {"Ref": "Who"}, "SqsManagedSseEnabled": False}, UNKNOWN),
+        ({"KmsMasterKeyId": WITH_A_KEY, "SqsManagedSseEnabled": {"Fn::If": ["HasKey", False, True]}}, PASSED),
+        ({"KmsMasterKeyId": WITH_A_KEY, "SqsManagedSseEnabled": False}, REFUSED),
         ({"KmsMasterKeyId": {"Fn::ImportValue": "key"}, "SqsManagedSseEnabled": False}, PASSED),
         ({"KmsMasterKeyId": {"Fn::GetAtt": "Key.Arn"}}, PASSED),
     ],
@@ -302,6 +426,7 @@ def test_the_place_of_a_stack_may_be_known():
 def test_encryption_is_judged_as_sqs_will_set_it(properties, expected):
     template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": properties}}, **OPEN}
     template["Resources"]["Key"] = {"Type": "AWS::KMS::Key"}
+    template["Conditions"] = {"HasKey": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Who"}, ""]}]}}
     assert state(template, "queue-encryption") is expected
 
 
@@ -423,6 +548,118 @@ def test_a_principal_that_terraform_does_not_know_yet_is_no_pass():
     )
     assert changed_plan(after={**without, "principals": None}, unknown={"principals": True}) is UNKNOWN
     assert changed_plan(unknown={"condition": True}) is UNKNOWN
+
+
+def a_plan(*resources, changes=(), expressions=None, prior=()):
+    """A plan of resources of the root module, by address, and what is known of each."""
+
+    def listed(pairs):
+        return [
+            {"address": address, "mode": "data" if address.startswith("data.") else "managed"}
+            | {"type": address.removeprefix("data.").split(".")[0], "values": values}
+            for address, values in pairs
+        ]
+
+    plan = {
+        "format_version": "1.2",
+        "planned_values": {"root_module": {"resources": listed(resources)}},
+        "resource_changes": [{"address": address, **change} for address, change in changes],
+        "prior_state": {"values": {"root_module": {"resources": listed(prior)}}},
+    }
+    if expressions is not None:
+        configured = [{"address": address, "expressions": each} for address, each in expressions.items()]
+        plan["configuration"] = {"root_module": {"resources": configured}}
+    found = find(json.dumps(plan), "plan.json")
+    return {each.where: judged(each, found) for each in found}
+
+
+URL = "https://sqs.eu-central-1.amazonaws.com/111122223333/orders"
+OF_QUEUE = {"queue_url": {"references": ["aws_sqs_queue.q.url", "aws_sqs_queue.q"]}}
+KNOWN_LATER = {"actions": ["create"], "after": {}, "after_unknown": {"policy": True, "queue_url": True}}
+
+
+def test_what_a_plan_knows_of_a_policy_that_another_resource_changes_is_not_judged():
+    resources = [
+        ("aws_sqs_queue.q", {**STATE_QUEUE, "policy": json.dumps(document(allow()))}),
+        ("aws_sqs_queue_policy.p", {"queue_url": URL, "policy": json.dumps(document(DENY_HTTP))}),
+    ]
+    left_out = {"aws_sqs_queue.q": {"name": {}}, "aws_sqs_queue_policy.p": OF_QUEUE}
+    assert {where: each.compliance() for where, each in a_plan(*resources, expressions=left_out).items()} == {
+        "aws_sqs_queue_policy.p": Compliance.COMPLIANT
+    }
+    said = {**left_out, "aws_sqs_queue.q": {"policy": {}}}
+    for expressions in (None, said):
+        seen = a_plan(*resources, expressions=expressions)
+        assert seen["aws_sqs_queue.q"].state_of("public-access") is REFUSED
+    seen = a_plan(resources[0], expressions=left_out)
+    assert seen["aws_sqs_queue.q"].state_of("public-access") is REFUSED
+
+
+def test_a_plan_without_its_configuration_does_not_say_what_is_known_later():
+    seen = a_plan(("aws_sqs_queue_policy.p", {}), changes=[("aws_sqs_queue_policy.p", {"change": KNOWN_LATER})])
+    assert seen["aws_sqs_queue_policy.p"].state_of("public-access") is UNKNOWN
+
+
+def test_an_object_that_waits_for_its_end_does_not_stand_for_the_one_in_its_place():
+    gone = {"change": {"actions": ["delete"], "after": None, "after_unknown": {}}, "deposed": "0a1b2c3d"}
+    seen = a_plan(
+        ("aws_sqs_queue.q", {"name": "orders"}),
+        ("aws_sqs_queue_policy.p", {}),
+        changes=[("aws_sqs_queue_policy.p", {"change": KNOWN_LATER}), ("aws_sqs_queue_policy.p", gone)],
+        expressions={"aws_sqs_queue_policy.p": {**OF_QUEUE, "policy": {"references": ["aws_sqs_queue.q.arn"]}}},
+    )
+    assert seen["aws_sqs_queue_policy.p"].state_of("public-access") is UNKNOWN
+    present = {"attributes": {**STATE_QUEUE, "policy": json.dumps(document(allow()))}}
+    deposed = {"attributes": {**STATE_QUEUE, "policy": ""}, "deposed": "0a1b2c3d"}
+    queue = {"mode": "managed", "type": "aws_sqs_queue", "name": "q", "instances": [present, deposed]}
+    assert state({"version": 4, "terraform_version": "1.9.8", "resources": [queue]}, name="x.tfstate") is REFUSED
+
+
+def test_a_queue_that_terraform_only_looks_up_is_not_known_to_be_encrypted():
+    dead = "arn:aws:sqs:eu-central-1:111122223333:dead"
+    seen = a_plan(
+        ("aws_sqs_queue.q", {"name": "orders", "redrive_policy": json.dumps({"deadLetterTargetArn": dead})}),
+        ("aws_sqs_queue_policy.p", {"queue_url": URL, "policy": json.dumps(document(DENY_HTTP))}),
+        prior=[("data.aws_sqs_queue.d", {"arn": dead, "name": "dead"}), ("data.aws_sqs_queue.q", STATE_QUEUE)],
+    )
+    assert [*seen] == ["aws_sqs_queue_policy.p", "aws_sqs_queue.q"]
+    assert seen["aws_sqs_queue.q"].state_of("dead-letter-queue") is UNKNOWN
+    assert seen["aws_sqs_queue_policy.p"].queue.name == "orders"
+    assert seen["aws_sqs_queue_policy.p"].state_of("queue-encryption") is State.OFF
+
+
+@pytest.mark.parametrize(
+    ("also", "expected"), [([], PASSED), (["each.key"], PASSED), (["b"], UNKNOWN), (["local.wide"], UNKNOWN)]
+)
+def test_a_policy_that_refers_to_more_than_one_document_is_not_taken_for_the_first(also, expected):
+    def read(identifier):
+        principals = [{"type": "AWS", "identifiers": [identifier]}]
+        after = {"statement": [{"actions": ["sqs:*"], "principals": principals, "resources": None}]}
+        change = {"actions": ["read"], "after": after}
+        change["after_unknown"] = {"json": True, "statement": [{"resources": True}]}
+        return {"type": "aws_iam_policy_document", "mode": "data", "change": change}
+
+    source = "data.aws_iam_policy_document."
+    references = [f"{source}a.json", f"{source}a"]
+    for each in also:
+        references += [f"{source}b.json", f"{source}b"] if each == "b" else [each]
+    only_here = [{"resources": {"references": ["aws_sqs_queue.q.arn", "aws_sqs_queue.q"]}}]
+    seen = a_plan(
+        ("aws_sqs_queue.q", {"name": "orders"}),
+        ("aws_sqs_queue_policy.p", {}),
+        changes=[
+            ("aws_sqs_queue_policy.p", {"change": KNOWN_LATER}),
+            (f"{source}a", read("444455556666")),
+            (f"{source}b", read("*")),
+        ],
+        expressions={
+            "aws_sqs_queue.q": {"name": {}},
+            "aws_sqs_queue_policy.p": {**OF_QUEUE, "policy": {"references": references}},
+            f"{source}a": {"statement": only_here},
+            f"{source}b": {"statement": only_here},
+        },
+    )
+    assert seen["aws_sqs_queue_policy.p"].state_of("public-access") is expected
 
 
 STATE_QUEUE = {"arn": ARN, "url": "https://sqs.eu-central-1.amazonaws.com/111122223333/orders", "name": "orders"}

@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
+from botocore.utils import parse_timestamp
 
 from safe_sqs.aws_config.annotation import annotation_of
 from safe_sqs.aws_config.invocation import (
@@ -48,6 +49,8 @@ LOOKS_AT_ONCE = 8
 _TEST_TOKEN = "TESTMODE"  # noqa: S105  what AWS's own rules take for a dry run, and no secret
 _RETRIES = {"mode": "standard", "total_max_attempts": 8}
 _SERVICE_LINKED = "/aws-service-role/"
+_NEVER = datetime.min.replace(tzinfo=timezone.utc)
+_ONE_SECOND = timedelta(seconds=1)
 _NOT_THERE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 
 
@@ -151,15 +154,21 @@ def _judge_resource(resource: ChangedResource, parameters: RuleParameters, clien
 
 
 def _from_history(resource: ChangedResource, client: Any) -> Any:
-    """The configuration that was too long for an event; None where it cannot be had, so that the queue is looked at."""
+    """The configuration that was too long for an event; None where it cannot be had, so that the queue is looked at.
+
+    The history may not have it yet. The item that it has in its place is of an earlier time, and says nothing.
+    """
     try:
         answer = client.get_resource_config_history(
             resourceType=resource.type, resourceId=resource.id, laterTime=resource.captured, limit=1
         )
     except ClientError:
         return None
-    items = answer.get("configurationItems", [])
-    return items[0].get("configuration") if items else None
+    captured = parse_timestamp(resource.captured)
+    for item in answer.get("configurationItems", []):
+        if abs(item.get("configurationItemCaptureTime", _NEVER) - captured) < _ONE_SECOND:
+            return item.get("configuration")
+    return None
 
 
 def _judge_queue(

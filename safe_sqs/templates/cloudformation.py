@@ -45,6 +45,8 @@ _REF_IS_ARN = frozenset(
     {"AWS::SNS::Topic", "AWS::SecretsManager::Secret", "AWS::StepFunctions::StateMachine", "AWS::IAM::ManagedPolicy"}
 )
 _OF_RESOURCES = {"AWS::EC2::VPC": "vpc-", "AWS::EC2::VPCEndpoint": "vpce-", "AWS::Organizations::Organization": "o-"}
+_ONE_ADDRESS = "192.0.2.1"
+"""In place of an address that belongs to a resource."""
 _NO_REGION = frozenset({"iam", "s3"})
 _NOT_OF_AWS = ("Custom::", "AWS::CloudFormation::")
 
@@ -73,14 +75,15 @@ def find(data: Mapping[str, Any], text: str, place: Place, values: Mapping[str, 
     policies = {id_: each for id_, each in resources.items() if _type(each) in _POLICIES}
     template = _Template(data, _placed(policies, place), values)
     lines = lines_of(text, after="Resources")
-    with_policy: set[str] = set()
-    for id_, resource in policies.items():
-        for queue_id, queue in _queues(template, resource):
-            with_policy.add(queue_id)
-            yield _found(template, lines, f"{id_} of {queue_id}" if queue_id else id_, id_, queue, resource, queue_id)
+    attached = [(id_, *each) for id_, resource in policies.items() for each in _queues(template, resource)]
+    with_policy = {queue_id for _, queue_id, _ in attached}
+    for id_, queue_id, queue in attached:
+        others = [policies[each] for each, theirs, _ in attached if theirs == queue_id and queue_id and each != id_]
+        where = f"{id_} of {queue_id}" if queue_id else id_
+        yield from _found(template, lines, where, id_, queue, policies[id_], queue_id, others)
     for id_, resource in resources.items():
         if _type(resource) == _QUEUE and id_ not in with_policy:
-            yield _found(template, lines, id_, id_, template.queue(id_), None, id_)
+            yield from _found(template, lines, id_, id_, template.queue(id_), None, id_, [])
 
 
 def _type(resource: Any) -> str:
@@ -94,12 +97,23 @@ def _properties(resource: Any) -> Mapping[str, Any]:
 
 
 def _refuse_macros(resources: Mapping[str, Any]) -> None:
-    for id_ in resources:
-        if id_.startswith("Fn::"):
+    for id_, resource in resources.items():
+        macro = next(filter(_is_macro, (id_, *_keys_of(resource))), None)
+        if macro is not None:
             raise TemplateError(
-                f"the resources are made by {id_.split('::')[0]}::{id_.split('::')[1]}, which only CloudFormation runs",
+                f"the resources are made by {'::'.join(macro.split('::')[:2])}, which only CloudFormation runs",
                 "judge what it makes of it: aws cloudformation get-template --template-stage Processed",
             )
+
+
+def _keys_of(resource: Any) -> list[str]:
+    """The keys in which a macro could stand that makes a queue, or a property of one."""
+    properties = _properties(resource) if _type(resource) in (_QUEUE, *_POLICIES) else {}
+    return [*(resource if isinstance(resource, Mapping) else ()), *properties]
+
+
+def _is_macro(key: str) -> bool:
+    return key.startswith("Fn::")
 
 
 def _placed(policies: Mapping[str, Any], place: Place) -> Place:
@@ -121,27 +135,47 @@ def _statements(document: Any) -> list[Mapping[str, Any]]:
 def _queues(template: _Template, resource: Any) -> Iterator[tuple[str, Queue]]:
     """The queues of a policy, with the logical id of those that are in the template."""
     wanted = _properties(resource).get(_POLICIES[_type(resource)])
-    resolved = template.resolve(wanted)
-    seen = set()
-    for url in resolved if isinstance(resolved, list) else [resolved]:
+    urls: list[Any] = []
+    for _, resolved in template.branches(lambda: template.resolve(wanted)):
+        for url in resolved if isinstance(resolved, list) else [resolved]:
+            if url not in urls:
+                urls.append(url)
+    for url in urls:
         id_ = template.id_of(url)
-        if id_ not in seen or not id_:
-            seen.add(id_)
-            yield id_, template.queue(id_) if id_ else template.queue_at(url)
+        yield id_, template.queue(id_) if id_ else template.queue_at(url)
 
 
 def _found(
-    template: _Template, lines: Mapping[str, int], where: str, id_: str, queue: Queue, policy: Any, queue_id: str
-) -> FoundPolicy:
-    def resolve() -> tuple[Any, tuple[Settings, ...]]:
-        document = template.resolve(_properties(policy).get("PolicyDocument")) if policy is not None else None
-        if policy is not None and document is None:
-            document = ""
+    template: _Template,
+    lines: Mapping[str, int],
+    where: str,
+    id_: str,
+    queue: Queue,
+    policy: Any,
+    queue_id: str,
+    others: list[Any],
+) -> Iterator[FoundPolicy]:
+    """A policy with its queue, or a queue without one, where these are there under some conditions. `others` are the
+    other policies of the queue."""
+
+    def resolve() -> tuple[Any, tuple[Settings, ...]] | None:
+        if queue_id and not template.has(queue_id):
+            return None
+        document = None
+        if policy is not None and _is_attached(template, policy, queue_id):
+            document = template.resolve(_properties(policy).get("PolicyDocument"))
+            document = "" if document is None else document
+        elif policy is not None and (not queue_id or any(_is_attached(template, each, queue_id) for each in others)):
+            return None
         return document, template.settings(queue_id) if queue_id else ()
 
-    branches = [Branch(told, *made) for told, made in template.branches(resolve)]
-    if len(branches) > _MOST_BRANCHES:
-        branches = [*branches[:_MOST_BRANCHES], Branch("", open_value("its many conditions"), branches[0].settings)]
+    made = list(template.branches(resolve))
+    branches = [Branch(told, *each) for told, each in made[:_MOST_BRANCHES] if each is not None]
+    if len(made) > _MOST_BRANCHES:
+        settings = template.settings(queue_id) if queue_id else ()
+        branches.append(Branch("", open_value("its many conditions"), settings))
+    if not branches:
+        return
     unresolved = tuple(
         dict.fromkeys(
             name
@@ -153,7 +187,15 @@ def _found(
     template.open_settings.clear()
     branches = [branch._replace(settings=tuple(map(_closed, branch.settings))) for branch in branches]
     words = template.words(unresolved)
-    return FoundPolicy(where, Kind.CLOUDFORMATION, queue, tuple(branches), unresolved, lines.get(id_, 1), words)
+    yield FoundPolicy(where, Kind.CLOUDFORMATION, queue, tuple(branches), unresolved, lines.get(id_, 1), words)
+
+
+def _is_attached(template: _Template, policy: Any, queue_id: str) -> bool:
+    """True when a policy is made, and made the queue's, by the conditions as they are chosen."""
+    if not template.is_made(policy):
+        return False
+    urls = template.resolve(_properties(policy).get(_POLICIES[_type(policy)]))
+    return not queue_id or queue_id in map(template.id_of, urls if isinstance(urls, list) else [urls])
 
 
 def _closed(settings: Settings) -> Settings:
@@ -172,7 +214,7 @@ class _Template:
         self._partition = values.get("AWS::Partition") or place.partition
         self._choices: dict[str, bool] = {}
         self._naming: set[str] = set()
-        self._ids: dict[str, str] | None = None
+        self._is_choosing = False
         self.open_settings: list[str] = []
 
     def words(self, unresolved: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -201,6 +243,15 @@ class _Template:
     def _told(self) -> str:
         return ", ".join(f"{'' if chosen else 'not '}{atom}" for atom, chosen in self._choices.items())
 
+    def has(self, id_: str) -> bool:
+        """True when a resource is made, by its Condition."""
+        return self.is_made(self._resources[id_])
+
+    def is_made(self, resource: Mapping[str, Any]) -> bool:
+        """The same for what the template says of a resource."""
+        condition = resource.get("Condition")
+        return self._holds(condition) if isinstance(condition, str) else True
+
     def _holds(self, name: str, deep: int = 0) -> bool:
         definition = self._conditions.get(name)
         return self._decide(definition, name, deep) if isinstance(definition, Mapping) else self._choose(name)
@@ -223,7 +274,7 @@ class _Template:
         return self._choose(name)
 
     def _equal(self, left: Any, right: Any) -> bool:
-        left, right = (self._of_condition(each) for each in (left, right))
+        left, right = (self._chosen_by(each) for each in (left, right))
         if not names_in([left, right]):
             return bool(left == right)
         if names_in(left) == ():
@@ -235,12 +286,14 @@ class _Template:
             return False
         return self._choose(f"{about}{_shown(right)}")
 
-    def _of_condition(self, value: Any) -> Any:
-        """A parameter in a condition is open even if it has a default, because conditions are made to be chosen."""
-        if isinstance(value, Mapping) and len(value) == 1 and value.get("Ref") in self._parameters:
-            name = value["Ref"]
-            return self._values.get(name, open_value(name))
-        return self.resolve(value)
+    def _chosen_by(self, value: Any) -> Any:
+        """A value on which a choice hangs. What may differ from deployment to deployment is open there: a parameter
+        even if it has a default, because conditions are made to be chosen, and the place that nobody has said."""
+        before, self._is_choosing = self._is_choosing, True
+        try:
+            return self.resolve(value)
+        finally:
+            self._is_choosing = before
 
     def _choose(self, atom: str) -> bool:
         return self._choices.setdefault(atom, True)
@@ -281,6 +334,8 @@ class _Template:
     def _ref(self, name: Any) -> Any:
         if name in self._values:
             return self._values[name]
+        if self._is_choosing and (name in self._parameters or self._is_open_place(name)):
+            return open_value(name)
         pseudo = self._pseudo(name)
         if pseudo is not None:
             return pseudo
@@ -289,6 +344,11 @@ class _Template:
         if name in self._resources:
             return self._ref_to(name)
         return None
+
+    def _is_open_place(self, name: str) -> bool:
+        """True for what is not known of where the stack will be, which a stand-in has the place of."""
+        somewhere = {"AWS::AccountId": self._account == ACCOUNT, "AWS::Region": self._region == REGION}
+        return somewhere.get(name, name in ("AWS::StackName", "AWS::StackId"))
 
     def _pseudo(self, name: str) -> Any:
         china = self._partition == "aws-cn"
@@ -318,6 +378,8 @@ class _Template:
             return self.url(id_)
         if kind in _REF_IS_ARN:
             return self._arn_of(id_)
+        if kind == "AWS::EC2::EIP":
+            return _ONE_ADDRESS
         if kind in _OF_RESOURCES:
             return f"{_OF_RESOURCES[kind]}{narrow(id_)}"
         if kind.startswith(_NOT_OF_AWS) or not kind:
@@ -405,11 +467,19 @@ class _Template:
         return None if names_in(text) else text.split(given[0])
 
     def _find_in_map(self, given: Any) -> Any:
-        name, first, second = (self.resolve(each) for each in given[:3])
+        name, first, second = (self._key_of_map(each) for each in given[:3])
+        if names_in([name, first, second]):
+            return None
         found = self._mappings[name]
         if len(given) > 3 and (first not in found or second not in found[first]):
             return self._resolve(given[3]["DefaultValue"])
         return found[first][second]
+
+    def _key_of_map(self, value: Any) -> Any:
+        """A key of a mapping, open where it is the place that nobody has said."""
+        if isinstance(value, Mapping) and self._is_open_place(value.get("Ref", "")):
+            return open_value(value["Ref"])
+        return self.resolve(value)
 
     def _base64(self, given: Any) -> Any:
         text = self.resolve(given)
@@ -457,7 +527,7 @@ class _Template:
         else:
             may_be = [str(managed).lower() == "true"]
         keys = [key]
-        if is_open(key) and names_in(key)[0] in self._parameters:  # an operator may give it as empty
+        if is_open(key) and self._may_be_empty(names_in(key)[0]):
             self.open_settings += names_in(key)
             keys.append("")
         manager = self._manager_of(properties.get("KmsMasterKeyId"), key)
@@ -466,6 +536,10 @@ class _Template:
             for sse_sqs in may_be
             for each in keys
         )
+
+    def _may_be_empty(self, parameter: str) -> bool:
+        """True for a parameter that may be given as empty, as no condition excludes here."""
+        return parameter in self._parameters and self._choices.get(f"{parameter} = ") is not False
 
     def _text_of(self, properties: Mapping[str, Any], name: str) -> str:
         value = self.resolve(properties.get(name))

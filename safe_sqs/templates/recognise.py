@@ -39,8 +39,17 @@ def find(
             "Terraform's own files are not read, because only Terraform can say what they come to",
             "terraform plan -out plan && terraform show -json plan > plan.json, and give plan.json",
         )
-    documents = read(text, name)
-    found = [each for data in documents for each in _find(data, text, place, values or {})]
+    found: list[FoundPolicy] = []
+    unrelated = None
+    for data in read(text, name):
+        try:
+            found += _find(data, text, place, values or {})
+        except TemplateError as error:
+            if not error.is_unrelated:
+                raise
+            unrelated = error
+    if not found and unrelated is not None:
+        raise unrelated
     if not found:
         raise TemplateError("there is no queue and no queue policy in it", "name another file", is_unrelated=True)
     return tuple(found)

@@ -137,7 +137,13 @@ def _shaped_statement(statement: Any, allow: Any, deny: Any) -> Any:
     return {key: _element(key, value, by) for key, value in statement.items()}
 
 
+def _other(by: Any) -> Any:
+    """What is left out is the most where it is the least that is named."""
+    return narrow if by is _wide else _wide
+
+
 def _element(key: str, value: Any, by: Any) -> Any:
+    by = _other(by) if key.startswith("Not") else by
     if key in ("Principal", "NotPrincipal"):
         return _principal(value, by)
     if key == "Condition" and isinstance(value, Mapping):
@@ -159,6 +165,7 @@ _OF_OPERATORS = {
 
 def _condition(operator: str, value: Any, by: Any) -> Any:
     name = operator.rpartition(":")[2].lower()
+    by = _other(by) if "not" in name else by
     shapes = next((each for prefix, each in _OF_OPERATORS.items() if name.startswith(prefix)), ("{}", "*"))
 
     def of_whole(text: str) -> str:

@@ -20,18 +20,24 @@ __all__ = ["find", "is_plan_or_state"]
 
 _INDEX = re.compile(r"\[[^\]]*\]$")
 _DOCUMENT = "aws_iam_policy_document"
+_OF_INSTANCE = ("each.", "count.")
 
 
 class _Resource(NamedTuple):
     """One instance: its address, the address of its module, what is known of it and what is not, and the expressions
-    of its configuration."""
+    of its configuration: None where the file does not have that."""
 
     address: str
     module: str
     type: str
     values: Mapping[str, Any]
     unknown: Mapping[str, Any]
-    expressions: Mapping[str, Any]
+    expressions: Mapping[str, Any] | None
+
+    @property
+    def is_data(self) -> bool:
+        """True for a data source, which tells of something that is elsewhere."""
+        return self.address.removeprefix(f"{self.module}.").startswith("data.")
 
     def value(self, name: str) -> Any:
         """An attribute: as it is, open, or None where it is not set.
@@ -39,13 +45,17 @@ class _Resource(NamedTuple):
         An attribute that the configuration leaves out and the provider only tells later is not set.
         """
         value = self.values.get(name)
-        if value is None and self.unknown.get(name) is True and name in self.expressions:
+        if value is None and self.unknown.get(name) is True and not self.leaves_out(name):
             return open_value(f"{self.address}.{name}")
         return value
 
+    def leaves_out(self, name: str) -> bool:
+        """True for an attribute that the configuration is known not to have."""
+        return self.expressions is not None and name not in self.expressions
+
     def references(self, name: str) -> list[str]:
         """What the expression of an attribute refers to."""
-        return _references(self.expressions.get(name))
+        return _references((self.expressions or {}).get(name))
 
     @property
     def instance(self) -> str:
@@ -79,6 +89,8 @@ def find(data: Mapping[str, Any], text: str, values: Mapping[str, str]) -> Itera
         with_policy.add(queue.address if queue else "")
         yield plan.found(resource.address, plan.policy_of(resource), queue, resource, text)
     for queue in plan.of_type("aws_sqs_queue"):
+        if queue.is_data or (queue.address in with_policy and queue.leaves_out("policy")):
+            continue  # what a plan knows of a policy that another resource sets is that of before
         document = plan.policy_of(queue)
         if document not in (None, "") or queue.address not in with_policy:
             yield plan.found(queue.address, document or None, queue, queue, text)
@@ -105,11 +117,21 @@ class _Plan:
         policy = resource.value("policy")
         if not is_open(policy):
             return policy
-        for reference in resource.references("policy"):
-            source = self._meant(reference, resource, _DOCUMENT)
+        source = self._only_source(resource.references("policy"), resource)
+        return policy if source is None else self._document(source, policy)
+
+    def _only_source(self, references: list[str], by: _Resource) -> _Resource | None:
+        """The data source that is all that an expression refers to."""
+        sources = {}
+        for reference in references:
+            source = self._meant(reference, by, _DOCUMENT)
             if source is not None:
-                return self._document(source, policy)
-        return policy
+                sources[source.address] = source
+            elif not reference.startswith(_OF_INSTANCE) and not any(
+                each.startswith((f"{reference}.", f"{reference}[")) for each in references
+            ):
+                return None
+        return next(iter(sources.values())) if len(sources) == 1 else None
 
     def _document(self, source: _Resource, otherwise: str) -> Any:
         """The policy that a data source will write, which Terraform cannot read before the queue is there."""
@@ -125,7 +147,7 @@ class _Plan:
         if merged or not isinstance(statements, list):
             return otherwise
         unknown = source.unknown.get("statement")
-        blocks = source.expressions.get("statement")
+        blocks = (source.expressions or {}).get("statement")
         made = []
         for at, statement in enumerate(statements):
             mark = unknown[at] if isinstance(unknown, list) and at < len(unknown) else {}
@@ -222,7 +244,9 @@ class _Plan:
         named = reference.removeprefix("data.").split(".")
         if named[0] != kind or len(named) < 2:
             return None
-        base = f"{prefix}{'data.' if kind == _DOCUMENT else ''}{kind}.{_INDEX.sub('', named[1].split('[')[0])}"
+        base = (
+            f"{prefix}{'data.' if reference.startswith('data.') else ''}{kind}.{_INDEX.sub('', named[1].split('[')[0])}"
+        )
         found = [each for each in self._resources.values() if _INDEX.sub("", each.address) == base]
         wanted = named[1].partition("[")
         instance = f"[{wanted[2]}" if wanted[1] else by.instance
@@ -243,7 +267,7 @@ class _Plan:
         ]
         if len(within) != 1:
             return None
-        inside = _Resource("", within[0], "", {}, {}, {})
+        inside = _Resource("", within[0], "", {}, {}, None)
         found = (self._meant(each, inside, kind) for each in _references(expression))
         return next(filter(None, found), None)
 
@@ -306,7 +330,7 @@ class _Plan:
 
     def found(self, where: str, document: Any, queue: _Resource | None, resource: _Resource, text: str) -> FoundPolicy:
         """What goes to the judge."""
-        settings, unknown = self.settings(queue) if queue else ((), ())
+        settings, unknown = self.settings(queue) if queue and not queue.is_data else ((), ())
         named = self.queue(queue) if queue else self._elsewhere(resource.values.get("queue_url"))
         unresolved = tuple(dict.fromkeys((*names_in(document), *unknown)))
         known = [(narrow(name), f"${{{name}}}") for name in unresolved]
@@ -355,7 +379,7 @@ def _resources_in(data: Mapping[str, Any]) -> Iterator[_Resource]:
     changes = {
         each["address"]: each
         for each in _list(data.get("resource_changes"))
-        if isinstance(each, Mapping) and isinstance(each.get("address"), str)
+        if isinstance(each, Mapping) and isinstance(each.get("address"), str) and not each.get("deposed")
     }
     configured = dict(_configured(_map(_map(data.get("configuration")).get("root_module")), ""))
     seen = set()
@@ -387,7 +411,7 @@ def _resource(
     configured: Mapping[str, Mapping[str, Any]],
 ) -> _Resource:
     unknown = _map(change.get("after_unknown"))
-    expressions = configured.get(_without_indexes(address), {})
+    expressions = configured.get(_without_indexes(address))
     return _Resource(address, module, str(each.get("type")), values, unknown, expressions)
 
 
@@ -424,6 +448,8 @@ def _outputs(module: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapp
 def _of_state_file(resources: list[Any]) -> Iterator[_Resource]:
     for each in resources:
         for instance in _list(_map(each).get("instances")):
+            if _map(instance).get("deposed"):  # it is replaced, and waits for its end
+                continue
             module = str(each.get("module") or "")
             mode = "data." if each.get("mode") == "data" else ""
             key = _map(instance).get("index_key")
