@@ -15,6 +15,8 @@ FOREIGN := tests/clients tests/test_run.py tests/test_lambda_layer.py
 # The tools that `make bench-policy` compares with: each has benchmarks/peers/NAME.txt.
 PEERS := policyuniverse prowler checkov c7n
 PEERS_PYTHON ?= $(PYTHON)
+# The tests that take more random examples when LAW_EXAMPLES asks for them.
+WITH_LAWS := $(addprefix tests/test_,policy_laws.py mending.py repair.py explain.py generate.py identity.py lockout.py)
 # How much `make fuzz` does: pairs for each oracle, from which seed on, Hypothesis examples of each law, atheris' time.
 PAIRS ?= 100000
 FIRST ?= 0
@@ -87,7 +89,7 @@ oracle: $(VENV)/.installed tests/oracle/node_modules/.installed ## policy decisi
 
 fuzz: $(VENV)/.installed ## the judge of policies against brute force and z3, its laws, and atheris (PAIRS, FIRST, LAWS, SECONDS)
 	cd tests && $(abspath $(BIN))/python -m proof.compare --pairs $(PAIRS) --first $(FIRST) --findings $(CURDIR)/build/findings
-	LAW_EXAMPLES=$(LAWS) $(BIN)/pytest -n auto tests/test_policy_laws.py
+	LAW_EXAMPLES=$(LAWS) $(BIN)/pytest -n auto -m hypothesis $(WITH_LAWS)
 	@$(BIN)/python -m pip install --quiet --only-binary=atheris "safe_sqs[fuzz] @ file://$$(ls $(CURDIR)/dist/*.whl)" 2> /dev/null \
 	  || echo "atheris cannot be installed here, as it has no wheel for this Python: left out"
 	@! $(BIN)/python -c "import atheris" 2> /dev/null \

@@ -110,12 +110,16 @@ class Page:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
+    def wait_until_drawn(self) -> None:
+        """Wait for the first frames. Before them, assistive technology is not told of every row."""
+        self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(null))))")
+
     def screenshot(self, file: Path) -> Path:
         """A picture of the whole page, as PNG, in a window as high as the page: what is out of sight is not drawn."""
         for _ in range(3):
             height = min(self.run("Math.ceil(document.documentElement.scrollHeight)"), 16_000)
             self.ask("Emulation.setDeviceMetricsOverride", width=self._width, height=height, **_METRICS)
-            self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(null))))")
+            self.wait_until_drawn()
         file.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot", format="png")["data"]))
         return file
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from inspect import signature
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
@@ -10,6 +11,9 @@ import botocore.session
 from safe_sqs.cache import Clock
 from safe_sqs.model import Mode, Subject
 from safe_sqs.rules import ALL_RULES
+
+if TYPE_CHECKING:
+    from click.testing import CliRunner
 
 REGION = "us-east-1"
 TEMPORARY = {
@@ -52,3 +56,11 @@ def new_core() -> botocore.session.Session:
 def new_session(**arguments: Any) -> boto3.session.Session:
     """The same for boto3."""
     return boto3.session.Session(botocore_session=new_core(), **arguments)
+
+
+def cli_runner() -> CliRunner:
+    """What runs a command of click in this process, with standard error apart, which before 8.2 had to be asked for."""
+    from click.testing import CliRunner
+
+    apart = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+    return CliRunner(**apart)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import importlib.util
 import json
@@ -83,29 +84,36 @@ def room_of(module: str) -> str:
     return (module.split(".") + [""])[1]
 
 
+@functools.cache
 def source_of(module: str) -> ast.Module:
+    """What a module is written as, read once: to be looked at, not changed."""
     spec = importlib.util.find_spec(module)
     assert spec is not None
     assert spec.origin is not None
     return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
 
 
-class _WithoutTypes(ast.NodeTransformer):
-    """Takes away what only a type checker reads."""
+def run_by(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and all that is in it, but what only a type checker reads."""
+    yield node
+    only_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    for child in node.orelse if only_types else ast.iter_child_nodes(node):
+        if not isinstance(child, ast.expr):
+            yield from run_by(child)
 
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
-        return node.orelse if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
-
-def imports_of(module: str) -> Iterator[str]:
+@functools.cache
+def imports_of(module: str) -> frozenset[str]:
     """All that a module imports when it runs: `a.b` for `import a.b`, and `a.b.c` for `from a.b import c`."""
-    for node in ast.walk(_WithoutTypes().visit(source_of(module))):
+    names: list[str] = []
+    for node in run_by(source_of(module)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} imports relatively"
             assert node.module is not None
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += (f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(names)
 
 
 def rooms_imported_by(module: str) -> set[str]:
@@ -258,11 +266,12 @@ CLOCKS = {
 
 def clocks_in(module: str) -> Iterator[str]:
     """Where a module reads a clock: the names of the function or class around it."""
+    last = {clock.rpartition(".")[2] for clock in CLOCKS}
 
     def visit(node: ast.AST, place: str) -> Iterator[str]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             place = f"{place}.{node.name}"
-        if isinstance(node, ast.Attribute):
+        if isinstance(node, ast.Attribute) and node.attr in last:
             path = ast.unparse(node)
             if any(path == clock or path.endswith(f".{clock}") for clock in CLOCKS):
                 yield place

@@ -26,7 +26,7 @@ DENY = {
     "Resource": QUEUE,
     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
 }
-law = settings(derandomize=True, deadline=None, max_examples=int(os.environ.get("LAW_EXAMPLES", "40")))
+law = settings(derandomize=True, deadline=None, max_examples=int(os.environ.get("LAW_EXAMPLES", "25")))
 
 
 def statement(**elements: Any) -> dict[str, Any]:

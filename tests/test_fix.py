@@ -20,9 +20,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from sockets import Answer, certificates, listening
-from support import LONG_TERM, REGION, TEMPORARY, UNENCRYPTED
+from support import LONG_TERM, REGION, TEMPORARY, UNENCRYPTED, cli_runner
 
 from safe_sqs import Config, sources
+from safe_sqs.cli.commands import safe_sqs
 from safe_sqs.cli.fix import _config_to_undo, _undo_one
 from safe_sqs.fleet.access import Account
 from safe_sqs.fleet.fixing import Caller, Key, Wishes, plan, see
@@ -64,19 +65,14 @@ def environment(emulator):
 
 @pytest.fixture
 def run(environment):
-    """Run `safe-sqs fix` without a terminal."""
+    """Run `safe-sqs fix` in this process, without a terminal."""
 
     def run(*arguments, **more):
-        command = [sys.executable, "-c", MAIN, "fix", *map(str, arguments)]
-        return subprocess.run(
-            command,
-            env=environment | more,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-        )
+        with pytest.MonkeyPatch.context() as patched:
+            for name, value in {**environment, **more}.items():
+                patched.setenv(name, value)
+            words = ["fix", *map(str, arguments)]
+            return cli_runner().invoke(safe_sqs, words, prog_name="safe-sqs", catch_exceptions=False)
 
     return run
 
@@ -96,6 +92,8 @@ def run_on_terminal(environment):
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if not select.select([ours], [], [], 1)[0]:
+                if answers[:answered][-1:] == [b"\x03"]:  # one that comes just before the reading goes unnoticed
+                    os.write(ours, b"\x03")
                 continue
             try:
                 read = os.read(ours, 65536)
@@ -160,7 +158,7 @@ def open_queue(raw, make_queue):
 def test_without_apply_it_shows_and_changes_nothing(run, raw, open_queue, arguments):
     before = state_of(raw, open_queue)
     ran = run(*arguments, open_queue)
-    assert ran.returncode == 1
+    assert ran.exit_code == 1
     rules = ("[public-access]", "[tls-only-policy]", "[queue-encryption]")
     for shown in (*rules, '-      "Principal": "*"', "+SqsManagedSseEnabled=true"):
         assert shown in ran.stdout
@@ -173,7 +171,7 @@ def test_without_apply_it_shows_and_changes_nothing(run, raw, open_queue, argume
 def test_a_queue_is_named_by_url_arn_or_name(run, bad, form):
     text = {"url": bad, "arn": arn_of(bad), "name": bad.rpartition("/")[2]}[form]
     ran = run("--rule", "queue-encryption", text)
-    assert ran.returncode == 1
+    assert ran.exit_code == 1
     assert arn_of(bad) in ran.stdout
 
 
@@ -183,7 +181,7 @@ def test_a_queue_with_nothing_wrong_ends_with_0(run, raw, good):
     raw.set_queue_attributes(QueueUrl=good, Attributes={"Policy": policy(deny)})
     for arguments in ((), ("--apply", "--yes")):
         ran = run(*arguments, good)
-        assert (ran.returncode, ran.stderr) == (0, "")
+        assert (ran.exit_code, ran.stderr) == (0, "")
         assert "nothing to mend" in ran.stdout
     assert rollback_files() == []
 
@@ -192,7 +190,7 @@ def test_what_a_person_has_to_do_is_told_with_the_reason(run, raw, good):
     both = {"Policy": policy(allow(good, action="sqs:*"), allow(good, {"AWS": PARTNER}))}
     raw.set_queue_attributes(QueueUrl=good, Attributes=both)
     ran = run("--rule", "public-access", "--apply", "--yes", good)
-    assert ran.returncode == 1
+    assert ran.exit_code == 1
     assert f"not offered, since {PARTNER} would lose sqs:ReceiveMessage" in ran.stdout
     assert json.loads(state_of(raw, good)[0]["Policy"]) == json.loads(both["Policy"])
 
@@ -220,7 +218,7 @@ def test_what_stands_in_a_file_cannot_either(run, bad):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ((), "Name a queue"),
+        ((), "name a queue"),
         (("--dry-run", "--apply", "q"), "exclude each other"),
         (("--undo", "f", "q"), "--undo takes only a file"),
         (("--undo", "f", "--rule", "public-access"), "--undo takes only a file"),
@@ -236,7 +234,7 @@ def test_what_stands_in_a_file_cannot_either(run, bad):
 )
 def test_wrong_use_is_one_line_and_2(run, arguments, told):
     ran = run(*arguments)
-    assert ran.returncode == 2
+    assert ran.exit_code == 2
     assert told in ran.stderr
     assert "Traceback" not in ran.stderr
     assert ran.stdout == ""
@@ -244,14 +242,14 @@ def test_wrong_use_is_one_line_and_2(run, arguments, told):
 
 def test_one_queue_that_is_not_there_does_not_keep_the_others_from_being_shown(run, bad):
     ran = run("no-such-queue", bad)
-    assert ran.returncode == 2
+    assert ran.exit_code == 2
     assert "no-such-queue: there is no such queue" in ran.stderr
     assert "[queue-encryption]" in ran.stdout
 
 
 def test_long_term_keys_are_refused_before_anything_is_asked(run, bad):
     ran = run(bad, **{name.upper(): value for name, value in LONG_TERM.items()}, AWS_SESSION_TOKEN="")
-    assert ran.returncode == 2
+    assert ran.exit_code == 2
     assert "static-credentials" in ran.stderr
 
 
@@ -317,27 +315,27 @@ def test_what_is_mended_passes_and_what_is_undone_is_as_it_was(run, raw, make_ra
         more[more.index("KEY")] = make_raw("kms").create_key()["KeyMetadata"]["KeyId"]
     before = state_of(raw, *urls)
     ran = run("--apply", "--yes", *more, url)
-    assert (ran.returncode, ran.stdout.count("made: ") > 0) == (0, True), ran.stdout + ran.stderr
+    assert (ran.exit_code, ran.stdout.count("made: ") > 0) == (0, True), ran.stdout + ran.stderr
     assert state_of(raw, *urls) != before
     again = run(*more, url)
-    assert again.returncode == 0
+    assert again.exit_code == 0
     (file,) = rollback_files()
     assert f"safe-sqs fix --undo {file.name}" in ran.stderr
     shown = run("--undo", file, "--dry-run")
-    assert shown.returncode == 1
+    assert shown.exit_code == 1
     assert state_of(raw, *urls) != before
     undone = run("--undo", file, "--yes")
-    assert undone.returncode == 0, undone.stderr
+    assert undone.exit_code == 0, undone.stderr
     assert state_of(raw, *urls) == before
     once_more = run("--undo", file, "--yes")
-    assert once_more.returncode == 0
+    assert once_more.exit_code == 0
     assert "nothing to undo" in once_more.stdout
 
 
 def test_everything_that_is_wrong_is_mended_step_by_step_and_undone(run, raw, open_queue):
     before = state_of(raw, open_queue)
     ran = run("--apply", "--yes", open_queue)
-    assert ran.returncode == 0
+    assert ran.exit_code == 0
     assert ran.stdout.count("made: ") == 3
     assert "nothing is left to do" in ran.stdout
     (file,) = rollback_files()
@@ -346,7 +344,7 @@ def test_everything_that_is_wrong_is_mended_step_by_step_and_undone(run, raw, op
         ("tls-only-policy",),
         ("queue-encryption",),
     ]
-    assert run("--undo", file, "--yes").returncode == 0
+    assert run("--undo", file, "--yes").exit_code == 0
     assert state_of(raw, open_queue) == before
 
 
@@ -379,7 +377,7 @@ def test_a_dead_letter_queue_that_two_queues_share_is_mended_once(run, raw, make
     redrive = json.dumps({"deadLetterTargetArn": arn_of(dead), "maxReceiveCount": 3})
     one, other = make_queue("-one", RedrivePolicy=redrive), make_queue("-other", RedrivePolicy=redrive)
     ran = run("--apply", "--yes", "--rule", "dead-letter-queue", one, other)
-    assert ran.returncode == 0, ran.stdout
+    assert ran.exit_code == 0, ran.stdout
     assert ran.stdout.count("made: ") == 1
     assert state_of(raw, dead)[0]["SqsManagedSseEnabled"] == "true"
 
@@ -388,7 +386,7 @@ def test_exempt_rules_are_left_alone(run, bad):
     until = str((datetime.now(timezone.utc) + timedelta(days=9)).date())
     exemption = {"queue": "*", "rule": "queue-encryption", "reason": "a test", "until": until}
     ran = run("--rule", "queue-encryption", bad, SAFE_SQS_EXEMPTIONS=json.dumps([exemption]))
-    assert ran.returncode == 0
+    assert ran.exit_code == 0
 
 
 # --- questions ---------------------------------------------------------------------------------------------------
@@ -425,11 +423,12 @@ def test_nothing_is_written_when_all_is_declined(run_on_terminal, raw, open_queu
 def test_an_interrupted_run_prints_the_way_back(run_on_terminal, run, raw, open_queue, leaves):
     before = state_of(raw, open_queue)
     status, shown = run_on_terminal("--apply", open_queue, answers=[b"y\n", leaves])
-    assert status == 1
+    assert status == 130
+    assert "\r\nsafe-sqs fix: To undo" in shown
     (file,) = rollback_files()
     assert f"safe-sqs fix --undo {file.name}" in shown
     assert "Traceback" not in shown
-    assert run("--undo", file, "--yes").returncode == 0
+    assert run("--undo", file, "--yes").exit_code == 0
     assert state_of(raw, open_queue) == before
 
 
@@ -494,7 +493,7 @@ def test_a_step_that_fails_leaves_the_way_back_for_those_before(run, raw, emulat
     before = state_of(raw, open_queue)
     with denying(emulator, tmp_path, 2, code) as door:
         ran = run("--apply", "--yes", open_queue, **door)
-        assert ran.returncode == 2
+        assert ran.exit_code == 2
         assert "SetQueueAttributes" in ran.stderr
         assert "Traceback" not in ran.stderr
         (file,) = rollback_files()
@@ -504,7 +503,7 @@ def test_a_step_that_fails_leaves_the_way_back_for_those_before(run, raw, emulat
     with denying(emulator, tmp_path, 9) as door:
         text = re.sub(r"https://localhost:\d+", door["AWS_ENDPOINT_URL"], file.read_text())
         file.write_text(text)
-        assert run("--undo", file, "--yes", **door).returncode == 0
+        assert run("--undo", file, "--yes", **door).exit_code == 0
     assert state_of(raw, open_queue) == before
 
 
@@ -512,9 +511,10 @@ def test_a_step_that_fails_leaves_the_way_back_for_those_before(run, raw, emulat
 def test_where_the_way_back_cannot_be_written_nothing_is_changed(run, raw, open_queue, place):
     before = state_of(raw, open_queue)
     ran = run("--apply", "--yes", "--rollback", place, open_queue)
-    assert ran.returncode == 2
+    assert ran.exit_code == 2
     assert ran.stderr.count("\n") == 1
     assert place in ran.stderr
+    assert "say with --rollback" in ran.stderr
     assert state_of(raw, open_queue) == before
 
 
@@ -523,11 +523,11 @@ def test_a_file_that_is_there_is_never_written_over(run, raw, open_queue, tmp_pa
     file.write_text("mine")
     before = state_of(raw, open_queue)
     ran = run("--apply", "--yes", "--rollback", file, open_queue)
-    assert ran.returncode == 2
+    assert ran.exit_code == 2
     assert (file.read_text(), state_of(raw, open_queue)) == ("mine", before)
     link = tmp_path / "link.json"
     link.symlink_to(tmp_path / "elsewhere.json")
-    assert run("--apply", "--yes", "--rollback", link, open_queue).returncode == 2
+    assert run("--apply", "--yes", "--rollback", link, open_queue).exit_code == 2
     assert not (tmp_path / "elsewhere.json").exists()
 
 
@@ -548,7 +548,7 @@ def test_what_is_no_rollback_file_is_told(run, tmp_path, text):
     file = tmp_path / "file"
     file.write_bytes(text.encode(errors="surrogateescape"))
     ran = run("--undo", file, "--yes")
-    assert ran.returncode == 2
+    assert ran.exit_code == 2
     assert "not a rollback file" in ran.stderr
     assert ran.stderr.count("\n") == 1
 
@@ -559,10 +559,10 @@ def test_a_queue_that_was_changed_since_is_left_alone_unless_forced(run, raw, op
     mine = {"Policy": policy(allow(open_queue, {"AWS": PARTNER})), **UNENCRYPTED}
     raw.set_queue_attributes(QueueUrl=open_queue, Attributes=mine)
     ran = run("--undo", file, "--yes")
-    assert ran.returncode == 2
+    assert ran.exit_code == 2
     assert "was changed since" in ran.stderr
     assert PARTNER in state_of(raw, open_queue)[0]["Policy"]
-    assert run("--undo", file, "--yes", "--force").returncode == 0
+    assert run("--undo", file, "--yes", "--force").exit_code == 0
     assert PARTNER not in state_of(raw, open_queue)[0]["Policy"]
 
 
@@ -571,7 +571,7 @@ def test_a_file_of_another_endpoint_is_not_undone_here(run, bad):
     (file,) = rollback_files()
     file.write_text(file.read_text().replace("localhost", "elsewhere.example"))
     ran = run("--undo", file, "--yes")
-    assert ran.returncode == 2
+    assert ran.exit_code == 2
     assert "AWS_ENDPOINT_URL" in ran.stderr
 
 
@@ -583,7 +583,7 @@ def test_a_key_that_cannot_encrypt_is_told_before_anything_is_changed(run, raw, 
         kms.schedule_key_deletion(KeyId=key)
     before = state_of(raw, bad)
     ran = run("--apply", "--yes", "--kms-key", key, bad)
-    assert ran.returncode == 2
+    assert ran.exit_code == 2
     assert "key" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert state_of(raw, bad) == before

@@ -126,7 +126,7 @@ class _Pit(io.TextIOBase):
     def write(self, text: str) -> int:
         self.size += len(text)
         self.largest_piece = max(self.largest_piece, len(text))
-        if self.pieces % 5_000 == 0:
+        if self.pieces % 20_000 == 0:
             gc.collect()
             self.blocks = max(self.blocks, sys.getallocatedblocks())
         self.pieces += 1

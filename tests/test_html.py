@@ -458,6 +458,7 @@ def test_the_keyboard_reaches_the_page_and_shows_where_it_is(chromium, address):
 @needs_browser
 def test_assistive_technology_is_told_a_table_with_heads_and_named_controls(chromium, address):
     with chromium.page(address(inspection())) as page:
+        page.wait_until_drawn()
         nodes = page.ask("Accessibility.getFullAXTree")["nodes"]
     seen = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
     roles = [role for role, _ in seen]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import cli_runner
 
 from safe_sqs import policy
 from safe_sqs.cli.policy_generate import generate
@@ -40,13 +41,16 @@ VPC, ENDPOINT = "vpc-0123456789abcdef0", "vpce-0a1b2c3d4e5f67890"
 EVERY_ACTION = [f"sqs:{name}" for name in OPERATIONS if not name.endswith("Batch")]
 
 
+law = settings(derandomize=True, deadline=None, max_examples=int(os.environ.get("LAW_EXAMPLES", "50")))
+
+
 def attached(document: dict[str, Any], who: str = ME) -> dict[str, Any]:
     """An identity policy as the evaluator reads policies: with the principal that it is attached to."""
     statements = [{**each, "Principal": {"AWS": who}} for each in document["Statement"]]
     return {**document, "Statement": statements}
 
 
-def says(document: dict[str, Any], action: str, resource: str, **keys: str) -> Decision:
+def says(document: dict[str, Any] | str, action: str, resource: str, **keys: str) -> Decision:
     named = {"aws:SecureTransport": "true", **{key.replace("_", ":"): value for key, value in keys.items()}}
     return decide(document, Request(ME, action, resource, {key: (value,) for key, value in named.items()}))
 
@@ -58,10 +62,10 @@ inside = st.sampled_from(
 )
 
 
-@settings(derandomize=True, deadline=None)
+@law
 @given(st.sampled_from(Role), st.lists(st.sampled_from(QUEUES), min_size=1, max_size=3), inside, st.booleans())
 def test_a_role_may_do_what_it_needs_on_its_queues_from_inside_and_nothing_else(role, queues, where, with_key):
-    document = attached(identity_policy(role, queues, kms_keys=[KEY] if with_key else [], **where))
+    document = json.dumps(attached(identity_policy(role, queues, kms_keys=[KEY] if with_key else [], **where)))
     keys = {"vpcs": {"aws_SourceVpc": VPC}, "vpc_endpoints": {"aws_SourceVpce": ENDPOINT}}
     ways = [keys[name] for name in where] or [{}]
     for arn in (QUEUES[0].arn, QUEUES[1].arn, ELSEWHERE):
@@ -142,11 +146,12 @@ CALLERS = {
 }
 
 
-@settings(derandomize=True, deadline=None)
+@law
 @given(people.filter(bool), st.sampled_from(Role))
 def test_through_an_endpoint_only_those_named_may_do_what_their_role_needs(named, role):
     document = endpoint_policy(QUEUES, **{f"{role.value}s": named})
     assert policy.public_access(document, queue_arn=QUEUES[0].arn).found is False
+    document = json.dumps(document)
     for caller in CALLERS.values():
         is_named = bool(set(caller.values()) & set(named))
         for action in EVERY_ACTION:
@@ -177,10 +182,10 @@ needs = st.sets(
 )
 
 
-@settings(derandomize=True, deadline=None)
+@law
 @given(needs)
 def test_a_policy_of_needs_allows_exactly_these(needed):
-    document = attached(policy_of_needs(needed))
+    document = json.dumps(attached(policy_of_needs(needed)))
     allowed = {
         (action, arn)
         for action in EVERY_ACTION
@@ -310,8 +315,8 @@ def test_identity_policies_keep_to_the_grammar_of_iam(document):
 
 def test_the_commands_print_policies_that_can_be_attached():
     queues = [word for queue in QUEUES for word in ("--queue-arn", queue.arn)]
-    done = CliRunner().invoke(generate, ["identity", "--role", "consumer", *queues, "--kms-key", KEY])
+    done = cli_runner().invoke(generate, ["identity", "--role", "consumer", *queues, "--kms-key", KEY])
     assert json.loads(done.stdout) == identity_policy(Role.CONSUMER, QUEUES, kms_keys=[KEY])
-    done = CliRunner().invoke(generate, ["endpoint", *queues, "--consumer", ME, "--producer", "o-exampleorgid"])
+    done = cli_runner().invoke(generate, ["endpoint", *queues, "--consumer", ME, "--producer", "o-exampleorgid"])
     assert json.loads(done.stdout) == endpoint_policy(QUEUES, consumers=[ME], producers=["o-exampleorgid"])
     assert done.stderr == ""

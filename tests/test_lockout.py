@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 
@@ -230,6 +231,7 @@ def callers_named(document):
 
 def lost(before, after):
     """Who of those that are named loses what, by trying: right where there are no conditions."""
+    before, after = json.dumps(before), json.dumps(after)
     for principal in dict.fromkeys(callers_named(before)):
         for action in ACTIONS:
             request = Request(principal, f"sqs:{action}", QUEUE, {"aws:SecureTransport": ("true",)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from safe_sqs.policy.mending import (
 OWN, PARTNER, OTHER = "111122223333", "444455556666", "777788889999"
 ROOT = f"arn:aws:iam::{OWN}:root"
 ROLE = f"arn:aws:iam::{PARTNER}:role/x"
-law = settings(derandomize=True, deadline=None, max_examples=60)
+law = settings(derandomize=True, deadline=None, max_examples=int(os.environ.get("LAW_EXAMPLES", "30")))
 seeds = st.integers(0, 10**6)
 documents = st.one_of(
     policies(DOUBTFUL),

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
-from support import REGION, TEMPORARY
+from support import REGION, TEMPORARY, cli_runner
 
 from safe_sqs import usage
 from safe_sqs.cli.policy_from_usage import from_usage
@@ -34,7 +33,7 @@ def recorded(folder: Path, *uses: Used, name: str = "usage.jsonl") -> str:
 
 
 def run(*words: str) -> Any:
-    return CliRunner().invoke(from_usage, words)
+    return cli_runner().invoke(from_usage, words)
 
 
 def allowed_by(document: dict[str, Any], resources: set[str], *, via: str = "") -> set[tuple[str, str]]:
@@ -235,7 +234,7 @@ def test_a_file_that_is_no_recording_is_told_in_one_line(tmp_path, text, line):
     [
         (["missing.jsonl"], "does not exist"),
         (["."], "is a directory"),
-        ([], "Missing argument"),
+        ([], "missing argument"),
         (["FILE", "--kms-key", "alias/shop"], "is not the ARN of a KMS key; aws kms describe-key"),
         (["FILE", "--account", "shop"], "'shop' is not an account"),
     ],

@@ -35,7 +35,7 @@ DENY = {
     "Resource": QUEUE.arn,
     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
 }
-law = settings(derandomize=True, deadline=None, max_examples=int(os.environ.get("LAW_EXAMPLES", "60")))
+law = settings(derandomize=True, deadline=None, max_examples=int(os.environ.get("LAW_EXAMPLES", "25")))
 seeds = st.integers(0, 10**6)
 documents = st.one_of(
     policies(DOUBTFUL),
@@ -390,12 +390,12 @@ def test_nobody_who_is_named_loses_what_he_could_do_over_https(seed: int):
     rng = Random(seed)
     document = random_policy(rng, EVERYTHING)
     found = repair(QUEUE, json.dumps(document), config(), TODAY)
-    named = without_strangers(document)
+    before, named = json.dumps(document), json.dumps(without_strangers(document))
     for _ in range(40):
         request = random_request(rng, document)
         keys = {key: values for key, values in request.keys.items() if key.lower() != "aws:securetransport"}
         request = request._replace(resource=QUEUE.arn, keys={**keys, "aws:SecureTransport": ("true",)})
         if decide(named, request) is Decision.ALLOW:
             assert decide(found.after, request) is Decision.ALLOW
-        if decide(document, request) is not Decision.DENY:
+        if decide(before, request) is not Decision.DENY:
             assert decide(found.after, request) is not Decision.DENY

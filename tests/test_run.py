@@ -386,12 +386,12 @@ def test_the_report_is_where_it_was_named_from(programs, monkeypatch, bad, tmp_p
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--profile", "none"], "Invalid value for '--profile': 'none' is not one of"),
-        (["--role", "none"], "Invalid value for '--role': 'none' is not one of"),
+        (["--profile", "none"], "invalid value for '--profile': 'none' is not one of"),
+        (["--role", "none"], "invalid value for '--role': 'none' is not one of"),
         (["--mode", "queue-encrypton=warn"], "modes.queue-encrypton (environment variable SAFE_SQS_MODES)"),
         (["--mode", "queue-encryption"], "modes (environment variable SAFE_SQS_MODES)"),
         (["--config", "nowhere.toml"], "SAFE_SQS_CONFIG (environment): there is no file"),
-        (["--no-such-option"], "No such option"),
+        (["--no-such-option"], "no such option"),
         (["--report", "/nowhere/report.jsonl"], "report.jsonl"),
     ],
 )

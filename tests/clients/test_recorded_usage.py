@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from clients.launched import run, started, surroundings
+from support import cli_runner
 
 from safe_sqs.cli.policy_from_usage import from_usage
 from safe_sqs.demo.emulator import Emulator
@@ -61,7 +61,7 @@ def _messages(raw: Any, url: str) -> int:
 
 
 def _allowed(file: Path) -> set[str]:
-    done = CliRunner().invoke(from_usage, [str(file)])
+    done = cli_runner().invoke(from_usage, [str(file)])
     assert done.exit_code == 0, done.output
     actions = [each["Action"] for each in json.loads(done.stdout)["Statement"]]
     return {name for each in actions for name in (each if isinstance(each, list) else [each])}
