@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from fleets import COMMAND, Operator, emulator_with, ran, ran_apart
@@ -222,7 +223,95 @@ def test_a_mistake_is_one_line_and_2(operator, capsys, monkeypatch, tmp_path, ar
 def test_wrong_options_are_2(operator, capsys, arguments):
     run = ran(capsys, "check", *arguments)
     assert (run.status, run.out) == (2, "")
-    assert "Usage: safe-sqs check" in run.err
+    assert one_line(run.err)
+    assert run.err.startswith("safe-sqs check: ")
+    assert run.err.endswith("; see safe-sqs check --help\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("AWS_ENDPOINT_URL", "localhost", "correct AWS_ENDPOINT_URL"),
+        ("AWS_REGION", "no region!", "look at --region, AWS_REGION"),
+        ("AWS_CONFIG_FILE", "torn.ini", "AWS_CONFIG_FILE"),
+    ],
+)
+def test_a_wrong_setting_of_aws_is_one_line_with_the_next_step(
+    operator, capsys, monkeypatch, tmp_path, name, value, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "torn.ini").write_text("[default\n")
+    monkeypatch.setenv(name, value)
+    run = ran(capsys, "check", "good")
+    assert (run.status, run.out) == (2, "")
+    assert one_line(run.err)
+    assert words in run.err
+
+
+def test_a_file_without_lines_is_not_shown_whole(operator, capsys, monkeypatch, tmp_path):
+    (tmp_path / "queues").write_text("[1," * 100_000)
+    run = ran(capsys, "check", f"@{tmp_path / 'queues'}")
+    assert (run.status, run.out) == (2, "")
+    assert one_line(run.err)
+    assert len(run.err) < 1_000
+
+
+def test_the_profile_local_is_not_remarked_on(operator, capsys):
+    operator.make("good")
+    assert ran(capsys, "check", "good", "--profile", "local").err == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("words", [["check", "good"], ["fix", "good"], ["completion", "bash"]])
+def test_a_disk_that_is_full_is_one_line(operator, words):
+    operator.make("good")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([COMMAND, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert one_line(done.stderr)
+    assert "No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["check", "good"], ["audit"], ["fix", "good"]])
+def test_what_the_guard_refuses_is_told_once_and_not_logged_as_well(operator, monkeypatch, words):
+    for name, value in LONG_TERM.items():
+        monkeypatch.setenv(name.upper(), value)
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    done = subprocess.run([COMMAND, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert one_line(done.stderr)
+    assert "static-credentials" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["policy", "explain", "--queue"], ["fix"]])
+def test_an_endpoint_that_does_not_answer_is_not_blamed_on_the_queue(operator, monkeypatch, words):
+    monkeypatch.delenv("AWS_CA_BUNDLE")
+    done = subprocess.run([COMMAND, *words, operator.arn("good")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert one_line(done.stderr)
+    assert "set AWS_CA_BUNDLE" in done.stderr
+
+
+def test_a_reader_who_has_enough_does_not_interrupt_an_audit(operator, tmp_path):
+    """And nothing is kept of it, as there is nothing to go on with."""
+    operator.make(*(f"plain-{number}" for number in range(200)))
+    done = subprocess.run(
+        ["sh", "-c", '{ "$@"; echo "status $?" >&2; } | head -1', "sh", COMMAND, "audit"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == "status 1\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_standard_output_may_be_closed(operator):
+    operator.make("plain")
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", COMMAND, "check", "plain"], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_no_credentials_are_one_line(operator, capsys, monkeypatch):
@@ -300,11 +389,11 @@ def test_a_device_is_written_to_and_not_replaced(operator, capsys):
     assert not os.path.isfile(os.devnull)  # noqa: PTH113
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is full")  # noqa: PTH110
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
 @pytest.mark.parametrize("to", ["standard output", "a file"])
 def test_a_full_disk_is_one_line_and_2(operator, to):
     operator.make("good")
-    with open("/dev/full", "w") as full:  # noqa: PTH123
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [COMMAND, "check", "good", "--format", "json", *(["-o", "/dev/full"] if to == "a file" else [])],
             stdout=full,

@@ -53,7 +53,7 @@ def test_the_version_is_that_of_the_package():
 def test_wrong_usage_ends_with_2(arguments):
     ran = run(*arguments)
     assert ran.returncode == 2
-    assert "Usage:" in ran.stderr
+    assert re.fullmatch(r"safe-sqs( demo)?: .+; see safe-sqs( demo)? --help\n", ran.stderr)
     assert ran.stdout == ""
 
 

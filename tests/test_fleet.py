@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from botocore.exceptions import NoCredentialsError, NoRegionError, ProfileNotFound
+from botocore.exceptions import InvalidConfigError, NoCredentialsError, NoRegionError, ProfileNotFound
 from support import LONG_TERM, TEMPORARY, UNENCRYPTED
 
 from safe_sqs import Config, RefusedError
@@ -137,6 +137,21 @@ def test_a_profile_that_is_not_there_is_told(as_operator):
 def test_without_a_region_there_is_no_client(as_operator, monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(NoRegionError):
+        Account().sqs(Config())
+
+
+def test_the_region_is_read_as_the_aws_cli_reads_it(as_operator, monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_REGION", "eu-west-3")
+    assert Account().region == "eu-west-3"
+    assert Account().sqs(Config()).meta.region_name == "eu-west-3"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert Account().region == "eu-west-3"
+
+
+def test_an_endpoint_that_is_no_url_is_an_error_of_the_configuration(as_operator, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost")
+    with pytest.raises(InvalidConfigError, match="Invalid endpoint: localhost"):
         Account().sqs(Config())
 
 

@@ -11,11 +11,11 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from support import cli_runner
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
-from click.testing import CliRunner
 from scripted import running, says
 
 from safe_sqs.cli.commands import safe_sqs
@@ -35,7 +35,7 @@ def written(name, *statements):
 
 
 def check(*arguments, **settings):
-    return CliRunner().invoke(safe_sqs, ["policy", "check", *map(str, arguments)], catch_exceptions=False, **settings)
+    return cli_runner().invoke(safe_sqs, ["policy", "check", *map(str, arguments)], catch_exceptions=False, **settings)
 
 
 @pytest.fixture
@@ -180,6 +180,52 @@ def test_a_directory_is_searched_for_templates_and_not_below_what_is_installed(p
     assert "notes" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "encoding"), [("SHOP.YAML", "utf-8"), ("shop.Template", "utf-16"), ("shop.yml", "utf-16")]
+)
+def test_a_template_in_a_directory_is_found_however_it_is_written(name, encoding):
+    Path("stacks").mkdir()
+    Path("stacks", name).write_bytes((FILES / "shop.yaml").read_text().encode(encoding))
+    assert f"stacks/{name}:41" in check("stacks", "--skip-unrelated").stdout
+
+
+def test_a_template_in_a_directory_that_cannot_be_read_is_no_pass(closed):
+    Path("stacks").mkdir()
+    Path("stacks", "shop.yaml").write_bytes("# für AWS::SQS::Queue".encode("latin-1"))
+    done = check("stacks", closed)
+    assert done.exit_code == 2
+    assert "shop.yaml" in done.stdout
+    assert "it is not text" in done.stdout
+
+
+def test_only_files_in_a_directory_are_opened():
+    Path("stacks").mkdir()
+    Path("stacks", "gone.yaml").symlink_to("nowhere")
+    os.mkfifo(Path("stacks", "pipe.json"))
+    Path("stacks", "shop.yaml").write_text((FILES / "shop.yaml").read_text())
+    assert [source.name for source in sources_in("stacks")] == ["stacks/shop.yaml"]
+
+
+def test_a_manifest_of_a_web_application_makes_no_cloud_assembly():
+    Path("web").mkdir()
+    Path("web", "manifest.json").write_text('{"name": "Shop", "start_url": "."}')
+    Path("web", "other.template.json").write_text('{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}')
+    Path("web", "shop.yaml").write_text((FILES / "shop.yaml").read_text())
+    done = check("web")
+    assert done.exit_code == 1
+    assert "web/shop.yaml:41" in done.stdout
+
+
+def test_of_several_documents_in_a_file_those_about_other_things_hide_none(public):
+    Path("stacks").mkdir()
+    template = (FILES / "shop.yaml").read_text()
+    Path("stacks", "shop.yaml").write_text(f"name: shop\n---\n{template}\n---\nname: more\n")
+    for arguments in (["stacks"], ["stacks/shop.yaml"], ["stacks", "--skip-unrelated"]):
+        assert check(*arguments).exit_code == 1
+    Path("stacks", "shop.yaml").write_text("name: shop\n---\nname: more\n")
+    assert check("stacks/shop.yaml").exit_code == 2
+
+
 def test_a_directory_without_templates_is_told():
     Path("empty").mkdir()
     done = check("empty")
@@ -190,9 +236,10 @@ def test_a_directory_without_templates_is_told():
 def test_a_garbled_manifest_is_told():
     Path("cdk.out").mkdir()
     Path("cdk.out/manifest.json").write_text("[]")
-    done = check("cdk.out")
-    assert done.exit_code == 2
-    assert "run cdk synth anew" in done.stderr
+    for arguments in (["cdk.out"], ["cdk.out", "--skip-unrelated"]):
+        done = check(*arguments)
+        assert done.exit_code == 2
+        assert "run cdk synth anew" in done.stderr
 
 
 def test_values_that_a_template_leaves_open_can_be_said():

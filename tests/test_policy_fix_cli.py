@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from support import TEMPORARY
+from click.testing import Result
+from support import TEMPORARY, cli_runner
 
 from safe_sqs.cli import policy_fix
 from safe_sqs.cli.policy_explain import explain
@@ -56,7 +56,7 @@ def written(document: Any, name: str = "policy.json") -> str:
 
 
 def run(command: Any, *arguments: str, given: str | bytes | None = None) -> Result:
-    return CliRunner().invoke(command, arguments, input=given, prog_name="safe-sqs policy")
+    return cli_runner().invoke(command, arguments, input=given, prog_name="safe-sqs policy")
 
 
 OPEN = policy(statement(Sid="a"))
@@ -293,6 +293,14 @@ def test_a_file_far_too_large_is_not_read_to_its_end(monkeypatch: pytest.MonkeyP
     ran = run(fix, written(OPEN))
     assert ran.exit_code == 2
     assert "too large" in ran.stderr
+
+
+def test_a_policy_far_longer_than_a_queue_may_have_is_not_looked_at_for_minutes():
+    many = written(policy(*(statement(Sid=f"S{number}") for number in range(5_000))))
+    for command in (fix, explain):
+        ran = run(command, many)
+        assert ran.exit_code == 2
+        assert "8,192 at the most" in ran.stderr
 
 
 def test_a_queue_about_which_the_policy_is_not_is_told():

@@ -226,3 +226,9 @@ def test_a_practice_from_which_a_queue_is_partly_exempt_is_not_called_passed():
     lines = in_a_pipe(inspection_of([evaluation("exempt")])).splitlines()
     row = next(line.split() for line in lines if line.startswith("arn:"))
     assert row[3] == "exempt"
+
+
+def test_a_narrow_terminal_does_not_hide_the_names_of_the_queues():
+    shown = on_a_terminal(inspection(), width=40)
+    for each in inspection().evaluations:
+        assert any(line.startswith(f"  {each.queue.name} ") for line in shown.splitlines())

@@ -21,7 +21,7 @@ from safe_sqs.cli.inspections import (
     with_opinion,
 )
 from safe_sqs.cli.options import judging, profiles_completed, read_config
-from safe_sqs.cli.problems import Command, Problem
+from safe_sqs.cli.problems import Command, Problem, shortened
 from safe_sqs.model import Mode
 
 if TYPE_CHECKING:
@@ -234,7 +234,8 @@ def _accounts_in(name: str) -> Iterator[str]:
         raise Problem(f"{name} names no account", "write one account id a line")
     for number, text in ids.items():
         if text and not _ACCOUNT.fullmatch(text):
-            raise Problem(f"line {number} of {name}: {text!r} is not an account id of twelve digits", "correct it")
+            found = f"line {number} of {name}: {shortened(repr(text))} is not an account id of twelve digits"
+            raise Problem(found, "correct it")
     yield from filter(None, ids.values())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from safe_sqs.cli.options import as_whom, judging, read_config
-from safe_sqs.cli.problems import Command, Problem, in_words
+from safe_sqs.cli.problems import Command, Problem, in_words, unread_in_words
 
 if TYPE_CHECKING:
     from safe_sqs.config import Config
@@ -85,8 +84,8 @@ def fix(
     Before a change, the way back is written to a rollback file, whose name is printed. --undo takes back everything in
     it, the last change first. The file also has the commands of the AWS CLI that do the same.
 
-    The exit status is 0 when nothing is left to do, 1 when something is left (or would be changed), and 2 when
-    something could not be done.
+    The exit status is 0 when nothing is left to do, 1 when something is left (or would be changed), 2 when something
+    could not be done, and 130 when it was interrupted.
 
     \b
     Examples:
@@ -140,6 +139,14 @@ def _checked_rules(rules: tuple[str, ...]) -> frozenset[str] | None:
 
 def _can_ask() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        click.echo(err=True)  # what is said next begins on a line of its own
+        raise
 
 
 # --- a run -------------------------------------------------------------------------------------------------------
@@ -202,7 +209,7 @@ class _Run:
         except NamingError as error:
             raise Problem(str(error)) from error
         if isinstance(found, Unreadable):
-            raise Problem(f"the queue's attributes could not be read ({found.code})", "look at the queue's name")
+            raise Problem(*unread_in_words(found))
         return client, found
 
     def _wishes(self, region: str, rules: frozenset[str] | None, kms_key: str | None) -> Wishes:
@@ -279,7 +286,7 @@ class _Run:
             if asks:
                 click.echo()
                 _show_step(step, None, in_full=True)
-                if not click.confirm(f"Make this change to {_shown(step.queue.name)}?", err=True):
+                if not _confirmed(f"Make this change to {_shown(step.queue.name)}?"):
                     self._declined[step.name] = "you did not want it"
                     continue
             self._make_step(client, step, rollback)
@@ -300,6 +307,9 @@ class _Run:
         except NotSpreadError as error:
             found = f"{name}: the last change has not arrived everywhere, so this step was not made"
             raise Problem(found, "run it again in a minute") from error
+        except OSError as error:
+            found = f"{name}: {error.filename}: {error.strerror}, so this step was not made"
+            raise Problem(found, "say with --rollback where the way back can be written") from error
         earlier.append(step.expected)
 
     def _say_what_is_left(self) -> None:
@@ -377,8 +387,6 @@ def _undo(path: Path, account: Account, config: Config, *, asks: bool, dry_run: 
         raise Problem(f"{path}: not a rollback file of safe-sqs fix", "name the file that it printed") from error
     clients: dict[str, Any] = {}
     status = _WELL
-    # What the guard warns of is what is shown here anyway.
-    logging.getLogger("safe_sqs").addHandler(logging.NullHandler())
     if not dry_run:
         _remark("While this is undone, the guard's rules about queues only warn: it may open or uncover queues again.")
     for each in found:
@@ -415,7 +423,7 @@ def _undo_one(client: Any, undoing: Undoing, *, asks: bool, dry_run: bool, force
     _show_diff(_difference({key: present[key] for key in change.before}, change.before, name))
     if dry_run:
         return _LEFT
-    if asks and not click.confirm(f"Undo this change to {_shown(name)}?", err=True):
+    if asks and not _confirmed(f"Undo this change to {_shown(name)}?"):
         return _LEFT
     try:
         put(client, change.queue_url, change.before, present)

@@ -144,7 +144,7 @@ def carried_out(
     """
     is_done = False
     try:
-        with _ends_with_sigterm(), _quiet_log():
+        with _ends_with_sigterm():
             with _progress() as watch:
                 audit = _carry_out(go, watch)
             inspection = _inspection(journal, config, report, audit)
@@ -209,33 +209,17 @@ def _ends_with_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_log() -> Iterator[None]:
-    """What the guard and botocore would log, the report says."""
-    import logging
-
-    loggers = [logging.getLogger(name) for name in ("botocore", "safe_sqs")]
-    before = [logger.propagate for logger in loggers]
-    handler = logging.NullHandler()
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.propagate = False
-    try:
-        yield
-    finally:
-        for logger, propagate in zip(loggers, before, strict=True):
-            logger.removeHandler(handler)
-            logger.propagate = propagate
-
-
-@contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error where that is a terminal, nothing elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
+    if not console.is_interactive:  # older versions of rich write an empty line there
+        yield lambda *_: None
+        return
     columns = (TextColumn("queues"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("queues", total=None)
         yield lambda done, known: progress.update(task, completed=done, total=known)
 
@@ -304,6 +288,8 @@ def deliver(inspection: Inspection, report: Report) -> None:
 
 
 def _to_standard_output(inspection: Inspection, report: Report) -> None:
+    if sys.stdout is None:  # it was closed by whoever started this, who wants the exit status alone
+        return
     try:
         _write(inspection, report, sys.stdout)
         sys.stdout.flush()
@@ -319,7 +305,11 @@ def _write(inspection: Inspection, report: Report, stream: TextIO) -> None:
 
         from safe_sqs.cli.table import show
 
-        show(inspection, Console(file=stream, highlight=False))
+        class Plain(Console):
+            def on_broken_pipe(self) -> None:
+                raise  # the BrokenPipeError, where rich would end the process
+
+        show(inspection, Plain(file=stream, highlight=False))
     else:
         from safe_sqs.formats import writer
 

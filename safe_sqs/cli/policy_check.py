@@ -95,7 +95,7 @@ def check(
 
         raise Problem(visible(f"{troubles[0].place}: {troubles[0].found}"), visible(troubles[0].next_step))
     inspection = _inspection(found, config, report, troubles, analyzer)
-    deliver(inspection, report, found)
+    _deliver(inspection, report, found)
     context.exit(inspection.exit_status)
 
 
@@ -146,7 +146,7 @@ def _found_in(
             for source in sources_in(name):
                 take(source)
         except TemplateError as error:
-            if not skip_unrelated:
+            if not (error.is_unrelated and skip_unrelated):
                 troubles.append(Trouble(name, error.found, error.next_step))
     return found, troubles
 
@@ -220,9 +220,8 @@ def _with_opinion(evaluation: Evaluation, found: FoundPolicy, analyzer: AccessAn
 # --- telling -----------------------------------------------------------------------------------------------------
 
 
-def deliver(inspection: Inspection, report: Report, found: list[tuple[str, FoundPolicy]]) -> None:
-    from safe_sqs.cli.inspections import deliver as deliver
-    from safe_sqs.cli.inspections import say
+def _deliver(inspection: Inspection, report: Report, found: list[tuple[str, FoundPolicy]]) -> None:
+    from safe_sqs.cli.inspections import deliver, say
 
     if report.format == "table" and report.output is None and _is_one_policy(inspection, found):
         (evaluation,) = inspection.evaluations

@@ -10,7 +10,7 @@ import click
 
 from safe_sqs.cli.options import as_whom, judging, read_config
 from safe_sqs.cli.policy_fix import Named, policies_in, tell, without_controls
-from safe_sqs.cli.problems import Command, Problem
+from safe_sqs.cli.problems import Command, Problem, unread_in_words
 
 if TYPE_CHECKING:
     from safe_sqs.config import Config
@@ -89,11 +89,7 @@ def _live(queue: str, config: Config, aws_profile: str | None, region: str | Non
     url = url_of_arn(client, queue) if by_arn else queue
     found = look(client, str(url), config)
     if isinstance(found.facts, Unreadable):
-        facts = found.facts
-        next_step = (
-            f"allow {facts.permission} to these credentials" if facts.permission else "look at its name and region"
-        )
-        raise Problem(f"the queue could not be read ({facts.code})", next_step)
+        raise Problem(*unread_in_words(found.facts))
     known = found.facts.queue
     if not known.arn:
         tell("The queue's ARN is not known, so every statement counts as one about it.")

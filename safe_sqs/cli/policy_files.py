@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from safe_sqs.templates import Place, TemplateError
 
@@ -16,6 +16,7 @@ __all__ = ["Source", "read_source", "sources_in"]
 _MOST_BYTES = 50_000_000
 _ENDS = (".json", ".yaml", ".yml", ".template", ".tfstate")
 _TELLING = ("AWS::SQS::", "aws_sqs_queue")
+_MANIFEST = "manifest.json"
 _NOT_ENTERED = frozenset({".git", ".terraform", ".venv", "node_modules", "__pycache__"})
 STANDARD_INPUT = "standard-input"
 
@@ -37,18 +38,30 @@ def sources_in(argument: str) -> Iterator[Source]:
     elif not path.is_dir():
         yield Source(argument, path)
     else:
-        found = list(_in_assembly(path) if (path / "manifest.json").is_file() else _in_directory(path))
+        found = list(_in_assembly(path) if (path / _MANIFEST).is_file() and _is_assembly(path) else _in_directory(path))
         if not found:
             raise TemplateError(
-                "there is no template with a queue in this directory", "name a file, or run cdk synth first"
+                "there is no template with a queue in this directory",
+                "name a file, or run cdk synth first",
+                is_unrelated=True,
             )
         yield from found
+
+
+def _is_assembly(directory: Path) -> bool:
+    """True unless the manifest is surely one of something else, such as of a web application."""
+    if directory.name == "cdk.out" or (directory / "cdk.out").is_file():
+        return True
+    try:
+        return "artifacts" in json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
+    except (ValueError, TypeError, RecursionError):
+        return False
 
 
 def _in_assembly(directory: Path) -> Iterator[Source]:
     """The templates of a cloud assembly, which `cdk synth` writes, with those of its stages and nested stacks."""
     places = {}
-    for manifest in sorted(directory.rglob("manifest.json")):
+    for manifest in sorted(directory.rglob(_MANIFEST)):
         try:
             artifacts = json.loads(manifest.read_text(encoding="utf-8")).get("artifacts", {})
             for each in artifacts.values():
@@ -68,19 +81,26 @@ def _place_of(environment: str) -> Place:
 
 
 def _in_directory(directory: Path) -> Iterator[Source]:
-    for folder, folders, files in os.walk(directory):
+    for folder, folders, files in os.walk(directory, onerror=_raise):
         folders[:] = sorted(set(folders) - _NOT_ENTERED)
         for name in sorted(files):
             path = Path(folder) / name
-            if name.endswith(_ENDS) and _tells_of_queues(path):
+            if name.lower().endswith(_ENDS) and path.is_file() and _tells_of_queues(path):
                 yield Source(str(path), path, is_sought=True)
 
 
+def _raise(error: OSError) -> NoReturn:
+    raise TemplateError(f"{error.filename} cannot be read: {error.strerror}", "let it be read, or name other files")
+
+
 def _tells_of_queues(path: Path) -> bool:
+    """True for a file that has to do with queues, or may have: one that cannot be read is no pass."""
     try:
-        return any(word in _text(path) for word in _TELLING)
-    except (OSError, TemplateError):
-        return False
+        data = _bytes(path)
+    except OSError:
+        return True
+    text = data.replace(b"\0", b"")  # of UTF-16 this leaves what is ASCII
+    return any(word.encode() in text for word in _TELLING)
 
 
 def read_source(source: Source) -> str:
@@ -91,8 +111,12 @@ def read_source(source: Source) -> str:
 
 
 def _text(path: Path) -> str:
+    return _decoded(_bytes(path))
+
+
+def _bytes(path: Path) -> bytes:
     with path.open("rb") as file:
-        return _decoded(file.read(_MOST_BYTES + 1))
+        return file.read(_MOST_BYTES + 1)
 
 
 def _decoded(data: bytes) -> str:

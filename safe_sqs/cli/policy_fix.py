@@ -24,6 +24,8 @@ __all__ = ["Named", "fix", "policies_in", "read_text", "replace_text", "tell", "
 _WELL, _LEFT = 0, 1
 _LARGEST_BYTES = 10_000_000
 """Far more than any policy has: another file was meant."""
+_LONGEST_CHARACTERS = 65_536
+"""Of one policy. Amazon SQS takes 8,192 bytes, and what is far longer would be looked at for minutes."""
 
 
 @click.command(cls=Command, short_help="Show, or make, the smallest change to a policy.")
@@ -155,6 +157,12 @@ def policies_in(source: str, queue_arn: str | None, *, needs_queue: bool = True)
         raise Problem(f"{name} has {len(found)} policies, and --queue-arn names one queue", "leave it out")
     policies = []
     for each in found:
+        length = len(each.policy or "")
+        if length > _LONGEST_CHARACTERS:
+            raise Problem(
+                f"{name}: the policy has {length:,} characters, and that of a queue 8,192 at the most",
+                "name another file",
+            )
         parse(each.policy)
         queue = said or each.queue
         is_plain = each.kind == Kind.POLICY and text.lstrip().startswith("{") and _is_json(text)

@@ -56,6 +56,9 @@ _HEADS = {
 _UNFOLDED = 120
 """Characters for what stands beside the ARN in a pipe."""
 
+_NARROWEST = 60
+"""Characters of a row: with fewer, rich would leave out the names of the queues."""
+
 _WIDEST = max(map(len, (_WORDS[state] for state in State if state is not State.AT_RUN_TIME)))
 
 
@@ -131,10 +134,11 @@ def _show_matrix(shown: Iterable[Evaluation], console: Console) -> None:
         with _width(console, _UNFOLDED + max(len(name) for name, _ in rows)):
             console.print(_matrix(rows))
         return
-    for number, (place, those) in enumerate(groupby(sorted(shown, key=_place), key=_place)):
-        table = _matrix([(f"  {name_of(each)}", each) for each in those], visible(place), with_head=number == 0)
-        table.expand = True
-        console.print(table)
+    with _width(console, max(console.width, _NARROWEST)):
+        for number, (place, those) in enumerate(groupby(sorted(shown, key=_place), key=_place)):
+            table = _matrix([(f"  {name_of(each)}", each) for each in those], visible(place), with_head=number == 0)
+            table.expand = True
+            console.print(table)
 
 
 @contextmanager

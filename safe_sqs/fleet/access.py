@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import botocore.config
 import botocore.session
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import BotoCoreError, InvalidConfigError, NoCredentialsError
 
 from safe_sqs.adapters import subscribe
 from safe_sqs.config import Config
@@ -21,6 +21,8 @@ from safe_sqs.config import Config
 __all__ = ["Access", "Account"]
 
 _SESSION_NAME = "safe-sqs"
+_REGION = {"region": ("region", ["AWS_REGION", "AWS_DEFAULT_REGION"], None, None)}
+"""As the AWS CLI reads it, in its version 2. botocore alone knows the second only."""
 
 
 class Access(NamedTuple):
@@ -40,11 +42,11 @@ class Account:
 
     def __init__(self, access: Access = Access()) -> None:  # noqa: B008
         self.access = access
-        self._session = botocore.session.Session(profile=access.aws_profile)
+        self._session = botocore.session.Session(_REGION, profile=access.aws_profile)
         self._session.get_scoped_config()  # so that a profile that is not there is told now
         if access.role_arn is not None:
             credentials = self._role(access.role_arn, self._session)
-            self._session = botocore.session.Session(profile=access.aws_profile)
+            self._session = botocore.session.Session(_REGION, profile=access.aws_profile)
             self._session.register_component("credential_provider", _Assumed(credentials))
 
     @property
@@ -62,11 +64,17 @@ class Account:
     def client(self, service: str, region: str | None = None, **settings: Any) -> Any:
         """A client of botocore for any service. `settings` are those of `botocore.config.Config`.
 
-        Raises botocore's NoRegionError. An SQS client from here is not guarded: see `sqs`.
+        Raises botocore's NoRegionError, InvalidRegionError and InvalidConfigError. An SQS client from here is not
+        guarded: see `sqs`.
         """
         settings.setdefault("user_agent_extra", f"safe-sqs/{version('safe_sqs')}")
         config = botocore.config.Config(**settings)
-        return self._session.create_client(service, region_name=region or self.region, config=config)
+        try:
+            return self._session.create_client(service, region_name=region or self.region, config=config)
+        except ValueError as error:  # which botocore raises as such for an endpoint that is no URL
+            if isinstance(error, BotoCoreError):
+                raise
+            raise InvalidConfigError(error_msg=str(error)) from error
 
     def sqs(self, config: Config, region: str | None = None, **settings: Any) -> Any:
         """A guarded SQS client."""

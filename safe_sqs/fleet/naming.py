@@ -56,13 +56,21 @@ def named(text: str) -> Named:
         return _by_url(text)
     if _NAME.fullmatch(text):
         return Named(text, name=text)
-    raise NamingError(f"{text!r} names no queue: {FORMS}" if text else f"an empty text names no queue: {FORMS}")
+    raise NamingError(f"{_quoted(text)} names no queue: {FORMS}" if text else f"an empty text names no queue: {FORMS}")
+
+
+_LONGEST = 200
+
+
+def _quoted(text: str) -> str:
+    """A text that is no queue's may be a whole file."""
+    return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
 
 
 def _by_arn(text: str) -> Named:
     queue = queue_of_arn(text)
     if queue is None or not _NAME.fullmatch(queue.name):
-        raise NamingError(f"{text!r} is not the ARN of a queue: expected arn:aws:sqs:REGION:ACCOUNT:NAME")
+        raise NamingError(f"{_quoted(text)} is not the ARN of a queue: expected arn:aws:sqs:REGION:ACCOUNT:NAME")
     of_region = _partition_with(queue.region, partitions())
     if of_region is not None and of_region.id != queue.partition:
         raise NamingError(
@@ -75,12 +83,14 @@ def _by_url(text: str) -> Named:
     shown = without_secrets(text)
     endpoint = parse_endpoint(text)
     if endpoint is None or endpoint.scheme not in ("https", "http"):
-        raise NamingError(f"{shown!r} is not the URL of a queue: {FORMS}")
+        raise NamingError(f"{_quoted(shown)} is not the URL of a queue: {FORMS}")
     if shown != text:
-        raise NamingError(f"the URL {shown!r} has more in it than a queue's: expected that it ends with the name")
+        raise NamingError(
+            f"the URL {_quoted(shown)} has more in it than a queue's: expected that it ends with the name"
+        )
     is_of_aws = is_aws_host(endpoint.host, "sqs", partitions())
     if is_of_aws and not name_of(text, "", "").name:
-        raise NamingError(f"the URL {shown!r} does not end with /ACCOUNT/NAME, as that of a queue does")
+        raise NamingError(f"the URL {_quoted(shown)} does not end with /ACCOUNT/NAME, as that of a queue does")
     return Named(text, _region_in(endpoint.host) if is_of_aws else "", url=text)
 
 

@@ -137,7 +137,7 @@ def source(text: str, queue: Queue) -> Source:
     match = _ARN.fullmatch(arn)
     if has_wildcard(arn) or "${" in arn:
         _fail(f"{arn!r} has a wildcard or a variable", "name each topic, bucket or rule by its whole ARN")
-    if match is None:
+    if match is None or "," in arn:
         _fail(f"{arn!r} is no ARN", _SOURCE_FORM)
     _same_partition(arn, match, queue.partition)
     if comma and match["account"] and match["account"] != owner:
