@@ -393,12 +393,14 @@ def test_the_report_is_where_it_was_named_from(programs, monkeypatch, bad, tmp_p
         (["--config", "nowhere.toml"], "SAFE_SQS_CONFIG (environment): there is no file"),
         (["--no-such-option"], "no such option"),
         (["--report", "/nowhere/report.jsonl"], "report.jsonl"),
+        (["--record", "/nowhere/usage.jsonl"], "usage.jsonl"),
     ],
 )
 def test_a_mistake_in_the_settings_is_told_at_start(started_file, options, told):
     done = run(*options, "--", "python", "-c", started_file.program)
     assert done.returncode == 2
     assert told in done.stderr
+    assert "Install safe_sqs" not in done.stderr
     assert done.stdout == ""
     assert not started_file.path.exists()
 

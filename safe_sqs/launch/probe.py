@@ -88,6 +88,8 @@ def _problem(found: _Found) -> str:
     if not found.is_armed:
         reasons = [_WHY_DEAF[name] for name in found.deaf]
         return reasons[0] if reasons else "its PYTHONPATH does not begin with the folder that safe-sqs run put there"
+    if found.problem.startswith("ConfigError: "):
+        return found.problem.removeprefix("ConfigError: ")
     if found.problem:
         return f"{found.problem}. Install safe_sqs for it, or start the program without safe-sqs run"
     return ""
