@@ -261,12 +261,19 @@ def test_the_profile_local_is_not_remarked_on(operator, capsys):
     assert ran(capsys, "check", "good", "--profile", "local").err == ""
 
 
+def buffered():
+    """The environment in which Python keeps what it writes as it usually does, and tries again at its end."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
 @pytest.mark.parametrize("words", [["check", "good"], ["fix", "good"], ["completion", "bash"]])
 def test_a_disk_that_is_full_is_one_line(operator, words):
     operator.make("good")
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([COMMAND, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            [COMMAND, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=buffered()
+        )
     assert done.returncode == 2
     assert one_line(done.stderr)
     assert "No space left on device" in done.stderr
@@ -400,6 +407,7 @@ def test_a_full_disk_is_one_line_and_2(operator, to):
             stderr=subprocess.PIPE,
             text=True,
             check=False,
+            env=buffered(),
         )
     assert done.returncode == 2
     assert one_line(done.stderr)

@@ -106,6 +106,9 @@ def test_everyone_but_somebody_is_told_as_such():
     assert told(document, MAY)[0].startswith(f"Anyone but {ROLE} may do everything (administrator, consumer and")
 
 
+UNREADABLE = "a condition about {} holds that cannot be read"
+
+
 @pytest.mark.parametrize(
     ("condition", "phrase"),
     [
@@ -128,12 +131,32 @@ def test_everyone_but_somebody_is_told_as_such():
         ({"StringEqualsIgnoreCase": {"aws:username": "A"}}, "if aws:username is A, in whatever letter case"),
         ({"StringEquals": {"aws:username": list("abcdefg")}}, "if aws:username is a, b, c, d or 3 others"),
         ({"StringEquals": {"aws:username": ""}}, 'if aws:username is ""'),
-        ({"StringEquals": {"aws:username": []}}, "if aws:username is nothing"),
+        ({"StringEquals": {"aws:username": []}}, f"if {UNREADABLE.format('aws:username')}"),
+        ({"Bool": {"aws:SecureTransport": "0"}}, f"if {UNREADABLE.format('aws:SecureTransport')}"),
+        ({"ForAllValues:Null": {"aws:SourceVpc": "true"}}, f"if {UNREADABLE.format('aws:SourceVpc')}"),
+        ({"Null": {"aws:SourceVpc": ["true", "false"]}}, "with or without the key aws:SourceVpc"),
+        ({"StringNotEquals": {"aws:SourceIp": "10.0.0.0/8"}}, "if aws:SourceIp is not 10.0.0.0/8, or without that key"),
     ],
 )
 def test_a_condition_is_told_in_words(condition: dict[str, Any], phrase: str):
     document = policy({**DENY, "Condition": condition})
     assert told(document, DENIED) == [f"Everyone is denied everything, by statement 'tls', {phrase}."]
+
+
+@pytest.mark.parametrize(
+    ("principal", "who"),
+    [
+        ({"AWS": "*"}, "Everyone is"),
+        ({"Service": "*"}, "Service * is"),
+        ({"Federated": ["*"], "AWS": ROLE}, f"Federated * or {ROLE} are"),
+        ("", '"" is'),
+    ],
+)
+def test_only_who_is_surely_everyone_is_told_as_such(principal: Any, who: str):
+    document = policy({**DENY, "Principal": principal})
+    assert told(document, DENIED) == [f"{who} denied everything, by statement 'tls', over plain HTTP."]
+    (plain_http,) = told(document, "Plain HTTP")
+    assert plain_http.startswith("Plain HTTP is denied") is (who == "Everyone is")
 
 
 def test_what_is_denied_to_whom_is_told():

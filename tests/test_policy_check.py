@@ -127,7 +127,9 @@ def test_a_file_that_may_not_be_read_is_told(public):
     if os.geteuid() == 0:
         pytest.skip("root may read everything")
     Path(public).chmod(0)
-    assert "Permission denied" in check(public).stderr
+    done = check(public)
+    assert done.exit_code == 2
+    assert f"'{public}' is not readable" in done.stderr
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

@@ -8,14 +8,14 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from safe_sqs.cli.problems import Problem, in_words
+from safe_sqs.cli.problems import Problem, give_up_standard_output, in_words
 from safe_sqs.model import Mode
 
 if TYPE_CHECKING:
@@ -295,8 +295,10 @@ def _to_standard_output(inspection: Inspection, report: Report) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever reads has enough, and the exit status is still that of what was found.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_standard_output()
+    except OSError:
+        give_up_standard_output()
+        raise
 
 
 def _write(inspection: Inspection, report: Report, stream: TextIO) -> None:

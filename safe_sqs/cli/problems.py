@@ -16,7 +16,17 @@ import click
 if TYPE_CHECKING:
     from safe_sqs.model import Unreadable
 
-__all__ = ["Command", "Group", "Problem", "in_words", "quiet_log", "shortened", "told", "unread_in_words"]
+__all__ = [
+    "Command",
+    "Group",
+    "Problem",
+    "give_up_standard_output",
+    "in_words",
+    "quiet_log",
+    "shortened",
+    "told",
+    "unread_in_words",
+]
 
 
 class Problem(click.ClickException):
@@ -172,7 +182,7 @@ def in_words(error: Exception) -> tuple[str, str] | None:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fspath(error.filename)!s}: {error.strerror}", "name another file"
     if isinstance(error, OSError) and error.errno in _OF_OUTPUT:
-        _give_up_standard_output()
+        give_up_standard_output()
         return f"the output could not be written: {error.strerror}", "send it to another place"
     return None
 
@@ -180,7 +190,7 @@ def in_words(error: Exception) -> tuple[str, str] | None:
 _OF_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
-def _give_up_standard_output() -> None:
+def give_up_standard_output() -> None:
     """So that Python does not try again to write it, and fails, when it ends."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

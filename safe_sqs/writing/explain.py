@@ -154,10 +154,10 @@ def _denied(statements: Iterable[Statement], queue_arn: str) -> Iterator[Sentenc
 
 
 def _denied_to(deny: Statement) -> str:
-    names = [name for _, name in deny.principals]
+    names = [name if kind == "AWS" or name != "*" else f"{kind} *" for kind, name in deny.principals]
     if deny.principals_negated:
         return f"Everyone but {_several(names)} is"
-    if "*" in names or "" in names:
+    if ("AWS", "*") in deny.principals:  # "" and * of another kind are not surely everyone, so they are told as written
         return "Everyone is"
     return f"{_several(names)} {'is' if len(names) == 1 else 'are'}"
 
@@ -303,14 +303,17 @@ def _phrase(line: Condition) -> str:
     operator, key = line.operator, line.key
     or_absent = ""
     is_plain = operator.over is Over.PLAIN
-    is_place = is_plain and key in _ADVERBIAL
+    is_presence = operator.compared is Compared.PRESENCE
+    if line.doubtful or (is_presence and not is_plain):
+        return f"if a condition about {name_of(key)} holds that cannot be read"
+    is_place = is_plain and key in _ADVERBIAL and (key != "aws:sourceip" or operator.compared is Compared.ADDRESS)
     if operator.if_exists or operator.over is Over.ALL or (operator.negated and is_plain and not is_place):
         or_absent = ", or without that key"
     if key in SECRET_KEYS:
         return f"with the {name_of(key)} that the policy asks for{or_absent}"
-    if operator.compared is Compared.PRESENCE:
-        is_missing = {text.lower() for text in line.values} == {"true"}
-        return f"{'without' if is_missing else 'with'} the key {name_of(key)}"
+    if is_presence:
+        ways = {"without" if text.lower() == "true" else "with" for text in line.values}
+        return f"{' or '.join(sorted(ways))} the key {name_of(key)}"
     if operator.compared is Compared.BOOL and key == "aws:securetransport" and len(line.values) == 1:
         return "over HTTPS" if line.values[0].lower() == "true" else "over plain HTTP"
     values = _several(line.values)
