@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from safe_sqs.policy.granted import Grant as Grant
     from safe_sqs.policy.granted import foreign_accounts as foreign_accounts
     from safe_sqs.policy.granted import grants as grants
-    from safe_sqs.policy.mending import Edit as Edit
     from safe_sqs.policy.mending import closes_plaintext as closes_plaintext
     from safe_sqs.policy.mending import confines as confines
     from safe_sqs.policy.mending import public_findings as public_findings
@@ -30,14 +29,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Decision",
-    "Edit",
     "Foreigner",
     "Grant",
     "PolicyError",
     "Request",
     "Statement",
     "closes_plaintext",
-    "confines",
     "decide",
     "foreign_accounts",
     "grants",
@@ -53,7 +50,6 @@ __all__ = [
 _HOMES = {
     "Answer": "questions",
     "Decision": "evaluate",
-    "Edit": "mending",
     "Foreigner": "granted",
     "Grant": "granted",
     "PolicyError": "document",

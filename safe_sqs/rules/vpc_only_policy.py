@@ -28,9 +28,9 @@ def check(facts: Facts, settings: Settings) -> Iterator[Problem]:
         )
 
 
-def _confines(facts: Facts, settings: Settings) -> policy.Edit:
+def _confines(facts: Facts, settings: Settings) -> str:
     endpoints = settings.vpc_endpoints or (() if settings.vpcs else ("VPC_ENDPOINT_ID",))
-    return policy.confines(facts.queue.arn, settings.vpcs, endpoints)
+    return str(policy.confines(facts.queue.arn, settings.vpcs, endpoints))
 
 
 RULE = Rule(
