@@ -26,6 +26,8 @@ def hub(as_operator):
     """Security Hub of the emulator, enabled and empty."""
     client = Account().client("securityhub", REGION)
     client.enable_security_hub()
+    client.disable_security_hub()  # which forgets what other tests may have put there
+    client.enable_security_hub()
     yield client
     client.disable_security_hub()
 
