@@ -24,7 +24,7 @@ from safe_sqs.patterns import matches
 from safe_sqs.rules import ALL_RULES, RULES_BY_NAME
 from safe_sqs.sources import FILE_VARIABLE, NOT_SETTINGS, PREFIX, organisation_files, user_file
 
-__all__ = ["Config", "Exemption", "running_in_lambda", "setting_from_text"]
+__all__ = ["Config", "Exemption", "asking_only", "running_in_lambda", "setting_from_text"]
 
 _LONGEST_EXEMPTION = timedelta(days=366)
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
@@ -153,15 +153,6 @@ class Config:
         """The level of a rule, or "" when it has no levels."""
         return dict(self.levels).get(rule, "")
 
-    def asking_only(self, rules: Iterable[str]) -> Config:
-        """The same with all other rules about queues off: to ask about some, never to guard with."""
-        asked = {*rules}
-        others = {name for name, rule in RULES_BY_NAME.items() if rule.subject is Subject.QUEUE} - asked
-        config = copy(self)
-        modes = tuple((rule, Mode.OFF if rule in others else mode) for rule, mode in self.modes)
-        object.__setattr__(config, "modes", modes)
-        return config
-
     def mode_when_unverifiable(self, queue_arn: str) -> Mode:
         """What to do with a queue that cannot be judged. The first pattern that fits decides."""
         for pattern, mode in self.when_unverifiable:
@@ -180,6 +171,18 @@ class Config:
             ):
                 return exemption
         return None
+
+
+def asking_only(config: Config, rules: Iterable[str]) -> Config:
+    """The same with all other rules about queues off: to ask about some, never to guard with.
+
+    It is no method, and no public name of the package, because the organisation's file does not hold it.
+    """
+    others = {name for name, rule in RULES_BY_NAME.items() if rule.subject is Subject.QUEUE} - {*rules}
+    asked = copy(config)
+    modes = tuple((rule, Mode.OFF if rule in others else mode) for rule, mode in config.modes)
+    object.__setattr__(asked, "modes", modes)
+    return asked
 
 
 _KEYS = tuple(Config.__dataclass_fields__)

@@ -1112,10 +1112,10 @@ def test_lambda_is_known_by_its_function_name(monkeypatch):
 
 
 def test_a_configuration_that_asks_about_some_rules_leaves_the_original_as_it_was():
-    config = Config(profile="strict")
-    asked = config.asking_only({"public-access"})
+    whole = Config(profile="strict")
+    asked = config.asking_only(whole, {"public-access"})
     assert asked.mode("public-access") is Mode.ENFORCE
     assert asked.mode("queue-encryption") is Mode.OFF
     assert asked.mode("https-endpoint") is Mode.ENFORCE  # it judges no queue
-    assert config.mode("queue-encryption") is Mode.ENFORCE
-    assert asked.levels == config.levels
+    assert whole.mode("queue-encryption") is Mode.ENFORCE
+    assert asked.levels == whole.levels

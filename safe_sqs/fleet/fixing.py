@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from safe_sqs.config import Config
+from safe_sqs.config import Config, asking_only
 from safe_sqs.fleet.access import Account
 from safe_sqs.fleet.looks import look
 from safe_sqs.fleet.rollback import Attributes, Change, Rollback, put, touched_in, wait_for
@@ -228,7 +228,7 @@ def plan(seen: Seen, wishes: Wishes, declined: Mapping[tuple[str, tuple[str, ...
     if isinstance(facts.dead_letter, Facts) and seen.dead_letter is not None and _is_on(facts.queue, wishes):
         held_to = {Mode.ENFORCE, config.mode(_DEAD_LETTER)}
         binding = {rule for rule in _IN_ORDER if config.mode(rule) in held_to}
-        dead_letter = work.mend(facts.dead_letter, seen.dead_letter, config.asking_only(binding), (_DEAD_LETTER,))
+        dead_letter = work.mend(facts.dead_letter, seen.dead_letter, asking_only(config, binding), (_DEAD_LETTER,))
         mended = mended._replace(dead_letter=dead_letter)
     elif isinstance(facts.dead_letter, Facts):
         work.reasons.update({(_DEAD_LETTER, rule): _WITH_ANOTHER for rule in _IN_ORDER})
@@ -271,7 +271,7 @@ class _Work(NamedTuple):
             name = (*source, rule)
             if self.wishes.rules is not None and name[0] not in self.wishes.rules:
                 continue
-            found = judge_queue(facts, facts.queue, config.asking_only({rule}), self.wishes.today).findings
+            found = judge_queue(facts, facts.queue, asking_only(config, {rule}), self.wishes.today).findings
             if not found:
                 continue
             if (facts.queue.url, name) in self.declined:
@@ -296,7 +296,7 @@ class _Work(NamedTuple):
         """What would mend the policy by one rule, or why it is not offered."""
         queue, text = facts.queue, facts.policy
         try:
-            repaired = repair(queue, text, config.asking_only({rule}), self.wishes.today)
+            repaired = repair(queue, text, asking_only(config, {rule}), self.wishes.today)
             if not repaired.is_changed:
                 return ""
             if repaired.limits:
