@@ -31,7 +31,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from overhead import describe_machine
+from record import describe_machine
 
 FLAT_KIB_PER_QUEUE = 1.0
 """How much memory a queue may take: what a run keeps of each is its key, and where its evaluation stands."""

@@ -26,14 +26,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-from importlib.metadata import version
 from pathlib import Path
 
-from safe_sqs.demo.cost import FULL, SHORT, Figure, Rounds, measure_all
+from record import describe_machine
 
-LIBRARIES = ("safe_sqs", "boto3", "botocore", "urllib3", "structlog")
+from safe_sqs.demo.cost import FULL, SHORT, Figure, Rounds, measure_all
 
 
 def main() -> None:
@@ -64,24 +61,6 @@ def rounds_of(arguments: argparse.Namespace) -> Rounds:
     if arguments.rounds:
         return Rounds(*arguments.rounds)
     return SHORT if arguments.quick else FULL
-
-
-def describe_machine() -> dict[str, str]:
-    return {
-        "machine": f"{processor()}, {os.cpu_count()} processors, {platform.system()} {platform.release()}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
-    }
-
-
-def processor() -> str:
-    """The name of the processor, where the system tells."""
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        for entry in information.read_text(encoding="utf-8").splitlines():
-            if entry.startswith("model name"):
-                return entry.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def line(figure: Figure) -> str:

@@ -43,7 +43,7 @@ from typing import Any, NamedTuple
 
 from curves import Curve, drawing
 from hard_policies import Limits, mutated, random_policy, size_of
-from overhead import describe_machine
+from record import describe_machine
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from typical_policies import QUEUE_ARN, TYPICAL, policy_of, statements

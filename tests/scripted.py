@@ -21,7 +21,7 @@ from botocore.config import Config as ClientConfig
 from support import REGION, TEMPORARY
 
 from safe_sqs import Config, guard
-from safe_sqs.cache import Clock
+from safe_sqs.cache import Clock, all_caches
 
 ACCOUNT = "123456789012"
 ONCE = ClientConfig(retries={"total_max_attempts": 1})
@@ -182,6 +182,8 @@ def _tls() -> ssl.SSLContext:
 @contextmanager
 def running() -> Iterator[Server]:
     """Start a server on a free port of the loopback address, and stop it at the end."""
+    for known in all_caches():  # the port may have been that of another server, whose queues are known
+        known.clear()
     with tempfile.TemporaryDirectory(prefix="scripted-") as folder, Server() as server:
         file = Path(folder) / "authority.pem"
         _authority().cert_pem.write_to_path(str(file))

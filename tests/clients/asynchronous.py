@@ -17,8 +17,8 @@ from safe_sqs import guard
 
 R = TypeVar("R")
 
-SECONDS = 30
-"""After which a test that hangs fails."""
+SECONDS = 60
+"""After which a test that hangs fails, on a machine that is busy with others."""
 
 _data_files = new_core().get_component("data_loader")
 
