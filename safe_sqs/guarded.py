@@ -17,17 +17,18 @@ def is_sqs(client: Any) -> bool:
 
 def note_guard(client: Any, guard: Any) -> None:
     """Note that a client is guarded by something."""
-    vars(client.meta.events)[_MARK] = (*guards_of(client), guard)
+    # Not by way of vars(): once its __dict__ was asked for, each call finds the emitter's attributes more slowly.
+    setattr(client.meta.events, _MARK, (*guards_of(client), guard))
 
 
 def forget_guard(client: Any, guard: Any) -> None:
     """Note that something does not guard a client any more."""
-    vars(client.meta.events)[_MARK] = tuple(each for each in guards_of(client) if each is not guard)
+    setattr(client.meta.events, _MARK, tuple(each for each in guards_of(client) if each is not guard))
 
 
 def guards_of(client: Any) -> tuple[Any, ...]:
     """What guards a client: the subscriptions that were made for it, in their order."""
-    return tuple(vars(client.meta.events).get(_MARK, ()))
+    return tuple(getattr(client.meta.events, _MARK, ()))
 
 
 def is_guarded(client: Any) -> bool:

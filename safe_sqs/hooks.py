@@ -21,6 +21,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
+from botocore.awsrequest import HeadersDict
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -40,12 +41,13 @@ from safe_sqs.model import Ask, Facts, Finding, Mode, Queue, Unreadable, Verdict
 from safe_sqs.operations import CHANGES, OPERATIONS
 from safe_sqs.way_out import MARK, WayOut, is_watched, seal
 from safe_sqs.wire import (
+    AUTHORIZATION,
     QUEUE_FIRST,
     QUEUE_URL,
-    SIGNATURE,
     Freeze,
     Resolve,
     Steps,
+    emitter_of,
     key_client_arguments,
     key_of,
     parameters_in_body,
@@ -229,14 +231,17 @@ class Hooks:
         by_queue = {f"before-send.sqs.{operation}" for operation in self._unquestioned(needs_queue=True)}
         by_way_only = {f"before-send.sqs.{operation}" for operation in self._unquestioned(needs_queue=False)}
         judge, run, keep = self._judge_signed, self._run, self._keep
+        emitter = emitter_of(client)
+        plain: Any = HeadersDict if AUTHORIZATION is not None else None
 
         # What it returns botocore takes for the response, so it returns nothing (and a coroutine that returns nothing).
         def before_send(request: Any, event_name: str, **_: Any) -> Any:
             way = way_out.approved
             now = monotonic()
             session = client._endpoint.http_session
+            headers = request.headers
             try:
-                signature = request.headers["Authorization"]
+                signature = headers._dict[AUTHORIZATION] if type(headers) is plain else headers["Authorization"]
             except KeyError:
                 signature = None
             if (
@@ -244,7 +249,7 @@ class Hooks:
                 and now < way.ends
                 and type(signature) is bytes
                 and signature.startswith(way.signature_start)
-                and signature[-76:-64] == SIGNATURE
+                and signature[way.names_from : -64] == way.signed_names
                 and session is way.http_session
                 and session._verify is way.verify
             ):
@@ -259,11 +264,15 @@ class Hooks:
                         entry = entries.get(key)
                         if entry is not None and at == len(QUEUE_FIRST):
                             self._last = (QUEUE_FIRST + key + b'"', entry)
-                    if entry is not None and entry.passes and now < entry.fresh and wall() < entry.fresh_wall:
+                    passes = entry is not None and entry.passes and now < entry.fresh and wall() < entry.fresh_wall
+                    if passes:
                         cache.hits += 1
-                        return keep(request)
-                elif event_name in by_way_only:
-                    return keep(request)
+                else:
+                    passes = event_name in by_way_only
+                if passes:
+                    handlers = emitter._lookup_cache.get(event_name)
+                    # Where no handler comes after this one, there is nobody to keep the request from.
+                    return None if handlers and handlers[-1] is before_send else keep(request)
             self._last = _NO_QUEUE
             return run(judge(request, event_name.rpartition(".")[2]))
 
@@ -370,7 +379,7 @@ class Hooks:
             if living is not None and living.passes and isinstance(error, Exception):
                 return living.verdict
             raise
-        entry = self._cache.settle(key, flight, verdict, at_most)
+        entry = self._cache.settle(key, flight, verdict, at_most, _dead_letter_in(facts))
         _warn(verdict, operation, queue.shown)
         events.emit(events.LookedUp(queue.shown, _outcome(verdict)))
         self._notice(queue)
@@ -486,6 +495,12 @@ def unreadable(error: BaseException, ask: Ask) -> Unreadable:
 def addresses_in(found: Iterable[tuple[Any, ...]]) -> tuple[str, ...]:
     """The addresses in what getaddrinfo returns."""
     return tuple(str(entry[4][0]) for entry in found)
+
+
+def _dead_letter_in(facts: Facts | Unreadable) -> bytes:
+    """The URL of the dead-letter queue that was looked at with a queue, or b""."""
+    target = facts.dead_letter if isinstance(facts, Facts) else None
+    return key_of(target.queue.url) if isinstance(target, Facts) else b""
 
 
 class _Provider:

@@ -38,12 +38,13 @@ def listen(client: Any) -> None:
     Called again when something else has begun to listen there: what is refused is no use, so this comes last.
     """
     emitter = client.meta.events
-    listener = vars(emitter).get(_MARK)
+    listener = getattr(emitter, _MARK, None)
     if listener is None:
         file = recording()
         if file is None:
             return
-        listener = vars(emitter)[_MARK] = _Listener(client, file)
+        listener = _Listener(client, file)
+        setattr(emitter, _MARK, listener)
     else:
         for event, handler in listener.handlers.items():
             emitter.unregister(event, handler)

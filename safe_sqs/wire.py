@@ -13,6 +13,7 @@ from ssl import CERT_REQUIRED, SSLContext
 from typing import Any, NamedTuple, TypeVar
 
 from botocore import UNSIGNED
+from botocore.awsrequest import HeadersDict
 from botocore.credentials import RefreshableCredentials
 from botocore.loaders import Loader
 
@@ -22,6 +23,7 @@ from safe_sqs.hosts import is_aws_host, parse_endpoint
 from safe_sqs.model import Ask, Connection, Identity, IdentityKind, Partition, Work, without_secrets
 
 __all__ = [
+    "AUTHORIZATION",
     "QUEUE_FIRST",
     "QUEUE_URL",
     "SIGNATURE",
@@ -31,6 +33,7 @@ __all__ = [
     "Steps",
     "addresses_of",
     "describe",
+    "emitter_of",
     "identity_in_header",
     "identity_of",
     "key_client_arguments",
@@ -40,6 +43,7 @@ __all__ = [
     "partitions",
     "queue_in_body",
     "shown_url",
+    "signed_names_in_header",
     "url_of",
 ]
 
@@ -55,6 +59,11 @@ QUEUE_FIRST = b"{" + QUEUE_URL
 """How a body begins whose first parameter is the queue URL."""
 
 SIGNATURE_START = b"AWS4-HMAC-SHA256 Credential="
+_SIGNED_NAMES = b"SignedHeaders="
+AUTHORIZATION = next(iter(getattr(HeadersDict({"Authorization": b""}), "_dict", ())), None)
+"""The key under which botocore's headers keep the signature, ready made: making one for each look costs more than the
+look. None where a botocore keeps its headers otherwise."""
+
 _AUTHORIZATION = re.compile(rb"AWS4-[A-Z0-9-]+ Credential=(?P<key>[^/\s,]+)/\S.*Signature=\S+")
 _PLAIN = re.compile(rb"[\x20-\x5b\x5d-\x7e]+")
 _UNSIGNED = Identity(IdentityKind.UNSIGNED)
@@ -102,6 +111,19 @@ def _checks_certificates(verify: Any) -> bool:
 def _proxy(http_session: Any, url: str) -> str | None:
     configuration = getattr(http_session, "_proxy_config", None)
     return configuration.proxy_url_for(url) if configuration is not None else None
+
+
+class _Unknown:
+    """An emitter of which nothing is known."""
+
+    _lookup_cache: Mapping[str, Any] = {}
+
+
+def emitter_of(client: Any) -> Any:
+    """What calls the handlers of a client's events. `_lookup_cache` has those that are being called for an event, in
+    their order, and is empty for as long as that is not known."""
+    emitter = getattr(client.meta.events, "_emitter", None)
+    return emitter if hasattr(emitter, "_lookup_cache") else _Unknown()
 
 
 class Freeze(NamedTuple):
@@ -166,6 +188,14 @@ def key_in_header(headers: Any) -> bytes:
     """The access key id in the Authorization header, or b"" when it is not a Signature Version 4."""
     match = _AUTHORIZATION.fullmatch(_bytes(headers.get("Authorization", b"")))
     return match["key"] if match else b""
+
+
+def signed_names_in_header(headers: Any) -> bytes:
+    """Which headers the signature in the Authorization header covers, as it stands there up to the signature itself, or
+    a zero byte where that is not told. A session token that is not there any more is missing among them."""
+    value = _bytes(headers.get("Authorization", b""))
+    start, end = value.rfind(_SIGNED_NAMES), len(value) - 64
+    return value[start:end] if start >= 0 and value[end - len(SIGNATURE) : end] == SIGNATURE else b"\0"
 
 
 def parameters_in_body(body: Any) -> Mapping[str, Any] | None:

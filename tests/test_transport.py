@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
-from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, EndpointConnectionError, ProxyConnectionError, SSLError
 from botocore.httpsession import URLLib3Session
@@ -23,7 +24,8 @@ from support import LONG_TERM, REGION, TEMPORARY, WIRE_ONLY, new_core, new_sessi
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import safe_sqs
-from safe_sqs import Config, GuardError, RefusedError, guard, wire
+from safe_sqs import Config, GuardError, RefusedError, guard, hooks, wire
+from safe_sqs.way_out import SealedRequest
 
 QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/orders"
 BODY = "a message that nobody may see"
@@ -495,6 +497,87 @@ def test_a_handler_that_comes_when_the_client_has_long_been_in_use_is_refused(
         client.send_message(QueueUrl=good, MessageBody=BODY)
     assert plain.connections == 0
     assert plain.netloc not in {signature.netloc for signature in signatures}
+
+
+class Late(list):
+    """A handler that turns the request elsewhere, and the kinds of requests that it has seen."""
+
+    def __init__(self, url):
+        self._url = url
+
+    def __call__(self, request, **_):
+        self.append(type(request))
+        request.url = self._url
+
+
+@pytest.mark.parametrize("operation", ["send_message", "get_queue_url"])
+def test_a_handler_that_comes_after_the_guard_when_the_client_is_in_use_is_refused(make_client, plain, good, operation):
+    client = make_client()
+    arguments = {
+        "send_message": {"QueueUrl": good, "MessageBody": BODY},
+        "get_queue_url": {"QueueName": good.rpartition("/")[2]},
+    }
+    call = partial(getattr(client, operation), **arguments[operation])
+    call()
+    call()
+    late = Late(plain.url)
+    client.meta.events.register_last("before-send", late)
+    with pytest.raises(GuardError, match="the url of a request was changed"):
+        call()
+    assert late == [SealedRequest]
+    assert plain.connections == 0
+
+
+def test_a_handler_that_another_one_subscribes_within_a_call_is_refused_from_the_next_call_on(make_client, plain, good):
+    client = make_client()
+    client.send_message(QueueUrl=good, MessageBody="harmless")
+    late = Late(plain.url)
+    client.meta.events.register("before-send", lambda **_: client.meta.events.register_last("before-send", late))
+    client.send_message(QueueUrl=good, MessageBody="harmless")
+    assert late == []
+    with pytest.raises(GuardError):
+        client.send_message(QueueUrl=good, MessageBody=BODY)
+    assert set(late) == {SealedRequest}
+    assert plain.connections == 0
+
+
+def test_a_request_after_which_no_handler_comes_is_not_changed(make_client, good):
+    client = make_client()
+    session = client._endpoint.http_session
+    sent, send_on = [], session.send
+    session.send = lambda request: sent.append(type(request)) or send_on(request)
+    client.send_message(QueueUrl=good, MessageBody="harmless")
+    client.send_message(QueueUrl=good, MessageBody="harmless")
+    assert sent[-1] is AWSPreparedRequest
+
+
+class Silent:
+    """An emitter that does not tell whom it calls, as that of another botocore might not."""
+
+    def __init__(self, emitter):
+        self._theirs = emitter
+
+    def __getattr__(self, name):
+        if name == "_lookup_cache":
+            raise AttributeError(name)
+        return getattr(self._theirs, name)
+
+
+def test_a_botocore_that_keeps_handlers_and_headers_otherwise_is_guarded_as_well(
+    make_raw, make_config, plain, good, monkeypatch
+):
+    monkeypatch.setattr(hooks, "AUTHORIZATION", None)
+    raw = make_raw()
+    raw.meta.events._emitter = Silent(raw.meta.events._emitter)
+    client = guard(raw, make_config())
+    client.send_message(QueueUrl=good, MessageBody="harmless")
+    client.send_message(QueueUrl=good, MessageBody="harmless")
+    late = Late(plain.url)
+    client.meta.events.register_last("before-send", late)
+    with pytest.raises(GuardError, match="the url of a request was changed"):
+        client.send_message(QueueUrl=good, MessageBody=BODY)
+    assert late == [SealedRequest]
+    assert plain.connections == 0
 
 
 @pytest.mark.parametrize("event", EVENTS)
