@@ -395,7 +395,42 @@ def _check_safe_sqs(words: list[str]) -> None:
 
 
 def _check_python(words: list[str]) -> None:
-    assert words[:2] == ["-m", "venv"] or (ROOT / words[0]).is_file(), f"there is no {words[0]}"
+    if words[0] == "-m":
+        _check_module(words[1], words[2:])
+    else:
+        assert (ROOT / words[0]).is_file(), f"there is no {words[0]}"
+
+
+def _check_module(module: str, words: list[str]) -> None:
+    """A module of the tests or of pip has the options, and the files that pip is to read are there."""
+    if module == "venv":
+        return
+    command = [sys.executable, "-m", module, *(words[:1] if module == "pip" else []), "--help"]
+    asked = subprocess.run(command, cwd=ROOT / "tests", capture_output=True, text=True, timeout=60, check=False)
+    assert asked.returncode == 0, asked.stderr
+    assert all(word in asked.stdout for word in words if word.startswith("-"))
+    assert all((ROOT / word).is_file() for word in words if word.endswith(".txt"))
+
+
+def _check_git(words: list[str]) -> None:
+    listed = subprocess.run(["git", "--list-cmds=main"], capture_output=True, text=True, timeout=60, check=True)
+    assert words[0] in listed.stdout.split()
+
+
+def _check_gh(words: list[str]) -> None:
+    """By the command itself where it is installed, and by the list of what the documentation needs elsewhere."""
+    assert tuple(words[:2]) in {("attestation", "verify"), ("release", "download"), ("run", "list"), ("run", "watch")}
+    if shutil.which("gh"):
+        asked = subprocess.run(["gh", *words[:2], "--help"], capture_output=True, text=True, timeout=60, check=True)
+        assert all(word in asked.stdout for word in words if word.startswith("--"))
+
+
+def _check_sha256sum(words: list[str]) -> None:
+    assert set(words) <= {"--check", "--strict", "SHA256SUMS"} or all(word.endswith(".whl") for word in words)
+
+
+def _check_cd(words: list[str]) -> None:
+    assert len(words) == 1
 
 
 def _check_tool(words: list[str]) -> None:
@@ -420,7 +455,10 @@ def _check_jq(words: list[str]) -> None:
 _COMMANDS: dict[str, Callable[[list[str]], None]] = {
     ".": _check_activate,
     "aws": _check_aws,
+    "cd": _check_cd,
     "export": _check_export,
+    "gh": _check_gh,
+    "git": _check_git,
     "jq": _check_jq,
     "make": _check_make,
     "mypy": _check_tool,
@@ -430,6 +468,7 @@ _COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "python3": _check_python,
     "ruff": _check_tool,
     "safe-sqs": _check_safe_sqs,
+    "sha256sum": _check_sha256sum,
 }
 
 
@@ -449,6 +488,12 @@ def test_commands_in_the_documentation_exist(block):
         "aws sqs boil-queue --queue-url X",
         "aws sqs purge-queue --kettle X",
         "python benchmarks/coffee.py",
+        "python -m supply.coffee",
+        "python -m supply.build --coffee",
+        "python -m pip install --require-hashes -r tests/supply/locks/coffee.txt",
+        "git boil",
+        "gh coffee make",
+        "sha256sum --coffee",
         "pytest tests/test_coffee.py",
         "safe-sqs coffee",
         "safe-sqs demo --coffee",
