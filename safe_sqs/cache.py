@@ -35,16 +35,21 @@ class Clock(NamedTuple):
 
 
 class Entry:
-    """A verdict about a queue and how long it is good for, by both clocks.
+    """A verdict about a queue, when it was asked for, and how long it is good for, by both clocks.
 
-    `passes` is true when nothing in the verdict refuses.
+    `passes` is true when nothing in the verdict refuses. `dead_letter` is the dead-letter queue that was judged with
+    the queue, if there is one: when that changes, the verdict is out of date too.
     """
 
-    __slots__ = ("ends", "ends_wall", "fresh", "fresh_wall", "passes", "verdict")
+    __slots__ = ("dead_letter", "ends", "ends_wall", "fresh", "fresh_wall", "passes", "started", "verdict")
 
-    def __init__(self, verdict: Verdict, fresh: float, fresh_wall: float, ends: float, ends_wall: float) -> None:
+    def __init__(
+        self, verdict: Verdict, started: float, fresh: float, fresh_wall: float, ends: float, ends_wall: float
+    ) -> None:
         self.verdict = verdict
         self.passes = not verdict.refusals
+        self.dead_letter = b""
+        self.started = started
         self.fresh = fresh
         self.fresh_wall = fresh_wall
         self.ends = ends
@@ -121,22 +126,33 @@ class VerdictCache:
             self._flights[flight.at] = flight
             return Lookup(entry, flight, leads=True)
 
-    def settle(self, queue: bytes, flight: Flight, verdict: Verdict, at_most: float | None = None) -> Entry:
+    def settle(
+        self,
+        queue: bytes,
+        flight: Flight,
+        verdict: Verdict,
+        at_most: float | None = None,
+        dead_letter: bytes = b"",
+    ) -> Entry:
         """Store what the leader of a flight found, and hand it to those who wait.
 
         `at_most` bounds the life of the verdict in seconds where it is given; at 0 it is not stored. A verdict that
-        could not be told does not replace one that is still good. A flight that was dropped under way is answered,
-        but not stored.
+        could not be told does not replace one that is still good, nor any verdict one that was asked for later, in
+        another place. A flight that was dropped under way is answered, but not stored.
         """
         with self._lock:
             entry = self._entry(flight, verdict, at_most)
+            entry.dead_letter = dead_letter
             if self._flights.get(flight.at) is flight:
                 del self._flights[flight.at]
                 living = self._living(queue)
-                if living is not None and living.passes and verdict.unverifiable:
-                    entry = self._postpone(living)
-                if at_most != 0:
-                    self._store(queue, entry)
+                if living is not None and _knows_better(living, entry):
+                    entry = living
+                else:
+                    if living is not None and living.passes and verdict.unverifiable:
+                        entry = self._postpone(living)
+                    if at_most != 0:
+                        self._store(queue, entry)
         flight.set_result(entry)
         return entry
 
@@ -160,11 +176,14 @@ class VerdictCache:
             self._drop_flights({queue})
 
     def drop_namesakes(self, queue: bytes) -> None:
-        """Forget a queue under every URL that ends in the same account and name."""
+        """Forget a queue under every URL that ends in its account and name, and all whose dead letters it takes."""
         name = _name(queue)
         with self._lock:
             flying = (queue for queue, _ in self._flights)
             known = {each for each in (*self.entries, *flying) if _name(each) == name}
+            known |= {
+                each for each, entry in self.entries.items() if entry.dead_letter and _name(entry.dead_letter) == name
+            }
             for each in known:
                 self._remove(each)
             self._drop_flights(known)
@@ -201,13 +220,15 @@ class VerdictCache:
         # A refusal is not refreshed early: nobody is served by it meanwhile.
         share = 1.0 if verdict.refusals else _REFRESH_FROM + _REFRESH_SPREAD * self._jitter()
         now, wall = flight.started, flight.started_wall
-        return Entry(verdict, now + seconds * share, wall + seconds * share, now + seconds, wall + seconds)
+        return Entry(verdict, now, now + seconds * share, wall + seconds * share, now + seconds, wall + seconds)
 
     def _postpone(self, entry: Entry) -> Entry:
         """The same verdict with the same end, not to be refreshed again at once."""
-        fresh = min(entry.ends, self._clock.monotonic() + UNVERIFIABLE_SECONDS)
-        fresh_wall = min(entry.ends_wall, self._clock.wall() + UNVERIFIABLE_SECONDS)
-        return Entry(entry.verdict, fresh, fresh_wall, entry.ends, entry.ends_wall)
+        fresh = max(entry.fresh, min(entry.ends, self._clock.monotonic() + UNVERIFIABLE_SECONDS))
+        fresh_wall = max(entry.fresh_wall, min(entry.ends_wall, self._clock.wall() + UNVERIFIABLE_SECONDS))
+        postponed = Entry(entry.verdict, entry.started, fresh, fresh_wall, entry.ends, entry.ends_wall)
+        postponed.dead_letter = entry.dead_letter
+        return postponed
 
     def _store(self, queue: bytes, entry: Entry) -> None:
         if queue not in self.entries and len(self.entries) >= self._max_queues:
@@ -219,6 +240,11 @@ class VerdictCache:
         entry = self.entries.pop(queue, None)
         if entry is not None:
             entry.end()
+
+
+def _knows_better(living: Entry, entry: Entry) -> bool:
+    """True when a verdict was asked for later than another one, and tells as much."""
+    return living.started > entry.started and living.verdict.unverifiable <= entry.verdict.unverifiable
 
 
 def _name(queue: bytes) -> list[bytes]:

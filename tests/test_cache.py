@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from threading import Thread
 
 import pytest
 from support import ManualClock
 
 from safe_sqs import Finding, Mode
-from safe_sqs.cache import REFUSAL_SECONDS, UNVERIFIABLE_SECONDS, Clock, Lookup, VerdictCache, all_caches, shared_cache
+from safe_sqs import cache as cache_module
+from safe_sqs.cache import (
+    REFUSAL_SECONDS,
+    UNVERIFIABLE_SECONDS,
+    Clock,
+    Flight,
+    Lookup,
+    VerdictCache,
+    all_caches,
+    drop_everywhere,
+    shared_cache,
+)
 from safe_sqs.model import Verdict
 
 QUEUE = b"https://sqs.us-east-1.amazonaws.com/123456789012/orders"
@@ -138,6 +150,12 @@ def test_a_verdict_ends_by_the_wall_clock_while_the_monotonic_clock_is_frozen(ca
     assert cache.look_up(QUEUE).entry is None
 
 
+def test_a_verdict_ends_by_the_monotonic_clock_while_the_wall_clock_stands_still(cache, manual_clock):
+    store(cache)
+    manual_clock.seconds += TTL
+    assert cache.look_up(QUEUE).entry is None
+
+
 def test_a_wall_clock_that_is_set_back_does_not_keep_a_verdict_alive(cache, manual_clock):
     store(cache)
     manual_clock.wall_seconds -= 86_400.0
@@ -199,6 +217,8 @@ def test_a_refresh_that_saw_something_bad_counts_even_when_it_could_not_tell_all
 
 def test_a_refusal_is_not_refreshed_early(cache, manual_clock):
     store(cache, BAD)
+    entry = cache.entries[QUEUE]
+    assert (entry.fresh, entry.fresh_wall) == (entry.ends, entry.ends_wall)
     manual_clock.advance(REFUSAL_SECONDS - 0.001)
     assert cache.look_up(QUEUE).flight is None
 
@@ -322,7 +342,7 @@ def test_an_abandoned_look_up_of_a_queue_that_was_dropped_brings_nothing_back(ca
     manual_clock.advance(EARLIEST_REFRESH)
     flight = lead(cache).flight
     cache.drop(QUEUE)
-    cache.abandon(QUEUE, flight, InterruptedError())
+    assert cache.abandon(QUEUE, flight, InterruptedError()) is None
     assert len(cache) == 0
 
 
@@ -337,6 +357,70 @@ def test_many_threads_on_a_cold_queue_make_one_flight(cache):
     assert len({id(each.flight) for each in found}) == 1
 
 
+# --- two places at once ------------------------------------------------------------------------------------------
+
+LOOP = "an event loop"
+"""Another place: its look-ups are not waited for by threads, nor the other way round."""
+
+
+def two_looks(cache: VerdictCache, clock: ManualClock) -> tuple[Flight, Flight]:
+    """A look-up by a thread and one that a loop began a second later, both under way."""
+    older = lead(cache).flight
+    clock.advance(1.0)
+    younger = cache.look_up(QUEUE, LOOP)
+    assert younger.leads
+    return older, younger.flight
+
+
+def test_in_each_place_those_who_come_later_wait_for_the_first(cache, manual_clock):
+    older, younger = two_looks(cache, manual_clock)
+    assert cache.look_up(QUEUE) == Lookup(None, older)
+    assert cache.look_up(QUEUE, LOOP) == Lookup(None, younger)
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [(BAD, GOOD), (GOOD, BAD), (GOOD, GOOD), (GOOD, UNKNOWN), (UNKNOWN_BUT_BAD, GOOD), (UNKNOWN, UNKNOWN)],
+)
+def test_an_answer_does_not_replace_that_of_a_question_which_was_asked_later(cache, manual_clock, first, later):
+    older, younger = two_looks(cache, manual_clock)
+    known = cache.settle(QUEUE, younger, first)
+    before = (known.fresh, known.ends, known.fresh_wall, known.ends_wall)
+    manual_clock.advance(1.0)
+    assert cache.settle(QUEUE, older, later) is known, "and those who wait for it get the younger one"
+    assert older.result(0) is known
+    assert cache.entries[QUEUE] is known
+    assert (known.fresh, known.ends, known.fresh_wall, known.ends_wall) == before
+
+
+def test_a_look_up_that_is_abandoned_does_not_bring_the_next_refresh_forward(cache, manual_clock):
+    older, younger = two_looks(cache, manual_clock)
+    cache.settle(QUEUE, younger, GOOD)
+    cache.abandon(QUEUE, older, InterruptedError())
+    manual_clock.advance(EARLIEST_REFRESH - 0.001)
+    assert verdict_in(cache) == GOOD
+
+
+def test_an_answer_stands_when_the_question_that_was_asked_later_came_to_nothing(cache, manual_clock):
+    older, younger = two_looks(cache, manual_clock)
+    cache.settle(QUEUE, younger, UNKNOWN)
+    cache.settle(QUEUE, older, GOOD)
+    assert verdict_in(cache) == GOOD
+
+
+@pytest.mark.parametrize("postpone", ["settle", "abandon"])
+def test_a_postponed_refresh_does_not_make_a_verdict_look_younger(cache, manual_clock, postpone):
+    store(cache)
+    manual_clock.advance(EARLIEST_REFRESH)
+    older, younger = two_looks(cache, manual_clock)
+    if postpone == "settle":
+        cache.settle(QUEUE, younger, UNKNOWN)
+    else:
+        cache.abandon(QUEUE, younger, InterruptedError())
+    cache.settle(QUEUE, older, BAD)
+    assert verdict_in(cache) == BAD
+
+
 # --- what makes a verdict go ---------------------------------------------------------------------------------------
 
 
@@ -346,6 +430,50 @@ def test_a_dropped_verdict_is_gone_and_other_queues_stay(cache):
     cache.drop(QUEUE)
     assert QUEUE not in cache.entries
     assert verdict_in(cache, b"other") == GOOD
+
+
+@pytest.mark.parametrize("way", ["drop", "drop_namesakes", "replace"])
+def test_whoever_holds_a_verdict_that_has_gone_finds_no_time_left_in_it(cache, manual_clock, way):
+    store(cache)
+    held = cache.entries[QUEUE]
+    manual_clock.advance(EARLIEST_REFRESH)
+    if way == "replace":
+        store(cache, BAD)
+    else:
+        getattr(cache, way)(QUEUE)
+    assert held.fresh == held.fresh_wall == held.ends == held.ends_wall == -math.inf
+
+
+NAMESAKES = (
+    b"https://queue.amazonaws.com/123456789012/orders",
+    b"https://localhost:4566/000000000000/123456789012/orders/",
+)
+STRANGERS = (b"https://queue.amazonaws.com/210987654321/orders", b"https://queue.amazonaws.com/123456789012/invoices")
+
+
+@pytest.mark.parametrize("named", [QUEUE, *NAMESAKES])
+def test_a_queue_is_dropped_under_every_url_and_no_other_queue_is(cache, named):
+    for each in (QUEUE, *NAMESAKES, *STRANGERS):
+        store(cache, queue=each)
+    cache.drop_namesakes(named)
+    assert set(cache.entries) == set(STRANGERS)
+
+
+def test_what_is_being_fetched_about_a_queue_under_another_url_is_not_stored(cache):
+    flights = {each: lead(cache, each).flight for each in (*NAMESAKES, *STRANGERS)}
+    cache.drop_namesakes(QUEUE)
+    for each, flight in flights.items():
+        cache.settle(each, flight, GOOD)
+    assert set(cache.entries) == set(STRANGERS)
+
+
+def test_a_queue_is_dropped_from_every_cache_of_the_process(cache, manual_clock):
+    other = VerdictCache(TTL, manual_clock.clock)
+    for each in (cache, other):
+        store(each)
+        store(each, queue=STRANGERS[0])
+    drop_everywhere(NAMESAKES[0])
+    assert set(cache.entries) == set(other.entries) == {STRANGERS[0]}
 
 
 def test_dropping_an_unknown_queue_is_fine(cache):
@@ -432,6 +560,25 @@ def test_one_scope_has_one_cache_and_another_scope_another(manual_clock):
     assert shared_cache("other", TTL, manual_clock.clock) is not one
     assert shared_cache("scope", TTL, ManualClock().clock) is not one
     assert one in all_caches()
+
+
+def test_a_shared_cache_goes_by_the_ttl_and_the_clock_it_was_asked_for_with(manual_clock):
+    shared = shared_cache("by this clock", TTL, manual_clock.clock)
+    assert shared.hits == 0
+    store(shared)
+    assert shared.entries[QUEUE].ends == manual_clock.seconds + TTL
+
+
+def test_a_child_process_begins_with_empty_caches_and_with_locks_that_nobody_holds(cache, manual_clock):
+    shared = shared_cache("forked", TTL, manual_clock.clock)
+    store(shared)
+    shared._lock.acquire()
+    cache_module._shared_lock.acquire()  # as a thread may that does not come along
+    cache_module._start_anew()
+    found = shared_cache("forked", TTL, manual_clock.clock)
+    assert found is shared
+    assert len(found) == 0
+    assert lead(found)
 
 
 def test_clocks_of_the_machine_are_one_clock():
