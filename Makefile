@@ -24,7 +24,7 @@ LAWS ?= 2000
 SECONDS ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clients compat layer oldest matrix bench bench-policy bench-scale bench-fleet oracle fuzz mutants docs clean
+.PHONY: help demo test check clients compat layer oldest matrix bench bench-policy bench-scale bench-fleet oracle fuzz mutants bypass faults soak supply lock docs clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +98,16 @@ fuzz: $(VENV)/.installed ## the judge of policies against brute force and z3, it
 mutants: .venv-mutants/.installed ## mutation tests of the judge of policies, which take long; SAMPLE=300 takes some at random
 	.venv-mutants/bin/python tests/mutants.py $(if $(SAMPLE),--sample $(SAMPLE))
 
+soak: $(VENV)/.installed .venv-clients/.installed ## load and soak: threads, tasks, forks and queues that change under way (SOAK="--seconds 3600 --keep")
+	@cd tests && python=$(abspath .venv-clients)/bin/python; test -x $$python || python=$(abspath $(BIN))/python; \
+	  PYTHONPATH=../benchmarks $$python -m soak $(SOAK)
+
+supply: $(VENV)-supply/.installed ## the release tried: reproducible archives, bills of materials, locks, vulnerabilities (SUPPLY="--keep")
+	cd tests && PYTHONPATH=../benchmarks $(abspath $(VENV)-supply/bin)/python -m supply $(SUPPLY)
+
+lock: $(VENV)-supply/.installed ## newer releases into the locks in tests/supply/locks
+	cd tests && $(abspath $(VENV)-supply/bin)/python -m supply.locks --renew
+
 docs: $(VENV)-docs/.installed ## the documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --quiet --strict
 	@echo "site/index.html"
@@ -155,4 +165,9 @@ tests/oracle/node_modules/.installed: tests/oracle/package-lock.json
 $(VENV)-docs/.installed: setup.cfg
 	$(PYTHON) -m venv $(VENV)-docs
 	$(VENV)-docs/bin/python -m pip install --quiet ".[docs]"
+	touch $@
+
+$(VENV)-supply/.installed: tests/supply/locks/development.txt
+	$(PYTHON) -m venv $(VENV)-supply
+	$(VENV)-supply/bin/python -m pip install --quiet --require-hashes --requirement tests/supply/locks/development.txt
 	touch $@
