@@ -22,6 +22,7 @@ from safe_sqs.wire import (
     key_in_header,
     queue_in_body,
     shown_url,
+    signed_names_in_header,
 )
 
 __all__ = ["MARK", "WayOut", "is_watched", "seal"]
@@ -37,15 +38,34 @@ _MOST_TOLD = 256
 class Way:
     """A connection that was approved: a request that goes exactly this way needs no second look."""
 
-    __slots__ = ("credentials", "ends", "http_session", "signature_start", "signature_version", "url", "verify")
+    __slots__ = (
+        "credentials",
+        "ends",
+        "http_session",
+        "names_from",
+        "signature_start",
+        "signature_version",
+        "signed_names",
+        "url",
+        "verify",
+    )
 
     def __init__(
-        self, url: str, signature_version: Any, credentials: Any, signature_start: bytes, http_session: Any, ends: float
+        self,
+        url: str,
+        signature_version: Any,
+        credentials: Any,
+        signature_start: bytes,
+        http_session: Any,
+        ends: float,
+        signed_names: bytes = b"\0",
     ) -> None:
         self.url = url
         self.signature_version = signature_version
         self.credentials = credentials
         self.signature_start = signature_start
+        self.signed_names = signed_names
+        self.names_from = -64 - len(signed_names)  # counted from the end of the header, as the scope ahead has a date
         self.http_session = http_session
         self.verify = getattr(http_session, "_verify", None)
         self.ends = ends
@@ -110,6 +130,30 @@ def seal(request: Any) -> None:
         request.__class__ = SealedUnwatched
 
 
+class _Straight:
+    """A session of aiohttp that hands out a redirect as the answer that it is."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def request(self, *arguments: Any, **more: Any) -> Any:
+        return self._session.request(*arguments, **(more | {"allow_redirects": False}))
+
+
+def _follow_no_redirect(http_session: Any) -> None:
+    """Have a session of aiobotocore follow no redirect, as botocore's own does not: aiohttp would send the message and
+    the session token wherever an answer points to, over plain HTTP too."""
+    is_of_aiohttp = hasattr(http_session, "_sessions")
+    if not is_of_aiohttp or "_get_session" in vars(http_session):
+        return
+    get_session = http_session._get_session
+
+    async def straight(proxy_url: Any) -> _Straight:
+        return _Straight(await get_session(proxy_url))
+
+    http_session._get_session = straight
+
+
 def is_watched(request: Any, signature_version: Any) -> bool:
     """True when a request that is about to be signed will pass `before-send` too: botocore's own road out notes its
     attempts in the context. Presigned URLs, requests that a program signs and sends by itself, and requests with
@@ -128,6 +172,7 @@ class WayOut:
         self._service = service
         self._refuse = refuse
         self._run = run
+        self._refuses = Mode.ENFORCE in dict(guard.config.modes).values()
         self._told: set[tuple[str, Identity]] = set()
 
     def subscribe(self, emitter: Any) -> None:
@@ -175,8 +220,9 @@ class WayOut:
         if not refusals:
             key = key_in_header(request.headers)
             start = SIGNATURE_START + key + b"/" if key else _UNKNOWN
+            names = signed_names_in_header(request.headers)
             way = self.approved
-            self._approve(request.url, way.signature_version, way.credentials, start)
+            self._approve(request.url, way.signature_version, way.credentials, start, names)
         return refusals
 
     def _refusals(self, url: str, identity: Identity, operation: str, queue: str) -> Steps[tuple[Finding, ...]]:
@@ -189,10 +235,19 @@ class WayOut:
         self._warn_once(connection, verdict.findings, operation, queue)
         return verdict.refusals
 
-    def _approve(self, url: str, signature_version: Any, credentials: Any, signature_start: bytes) -> None:
+    def _approve(
+        self,
+        url: str,
+        signature_version: Any,
+        credentials: Any,
+        signature_start: bytes,
+        signed_names: bytes = _UNKNOWN,
+    ) -> None:
         guard, session = self._guard, self._client._endpoint.http_session
         ends = guard.clock.monotonic() + guard.config.ttl_seconds if guard.asks_for_addresses() else math.inf
-        self.approved = Way(url, signature_version, credentials, signature_start, session, ends)
+        if self._refuses:
+            _follow_no_redirect(session)
+        self.approved = Way(url, signature_version, credentials, signature_start, session, ends, signed_names)
 
     def _warn_once(self, connection: Connection, findings: tuple[Finding, ...], operation: str, queue: str) -> None:
         warnings = tuple(finding for finding in findings if finding.mode is Mode.WARN)
