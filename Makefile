@@ -98,6 +98,9 @@ fuzz: $(VENV)/.installed ## the judge of policies against brute force and z3, it
 mutants: .venv-mutants/.installed ## mutation tests of the judge of policies, which take long; SAMPLE=300 takes some at random
 	.venv-mutants/bin/python tests/mutants.py $(if $(SAMPLE),--sample $(SAMPLE))
 
+bypass: $(VENV)/.installed ## each known way around the guard: without it, with it, with install(), and the bytes seen (BYPASS="--family retries")
+	cd tests && PYTHONPATH=../benchmarks $(abspath $(BIN))/python -m bypasses $(BYPASS)
+
 soak: $(VENV)/.installed .venv-clients/.installed ## load and soak: threads, tasks, forks and queues that change under way (SOAK="--seconds 3600 --keep")
 	@cd tests && python=$(abspath .venv-clients)/bin/python; test -x $$python || python=$(abspath $(BIN))/python; \
 	  PYTHONPATH=../benchmarks $$python -m soak $(SOAK)

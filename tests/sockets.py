@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -47,7 +48,10 @@ class Signature(NamedTuple):
 
 
 class Listener(ThreadingHTTPServer):
-    """Counts connections and keeps requests; answers each one with `answer(request)`."""
+    """Counts connections and the bytes that came over them, and keeps requests; answers each with `answer(request)`.
+
+    With TLS, the bytes are those that were inside of it: a handshake alone is none.
+    """
 
     daemon_threads = False
     request_queue_size = 128
@@ -57,7 +61,9 @@ class Listener(ThreadingHTTPServer):
         self.answer = answer
         self.requests: list[Request] = []
         self._context = context
+        self.bytes_read = 0
         self._accepted = 0
+        self._lock = Lock()
         self._probes: dict[int, Event] = {}
 
     @property
@@ -84,6 +90,17 @@ class Listener(ThreadingHTTPServer):
             assert seen.wait(10)
         return self._accepted
 
+    def forget(self) -> None:
+        """Count from nothing again."""
+        self.connections  # noqa: B018  what was opened before is accepted, and so not counted later
+        self.requests.clear()
+        self._accepted = self.bytes_read = 0
+
+    def note_bytes(self, count: int) -> None:
+        """Count bytes that were read."""
+        with self._lock:
+            self.bytes_read += count
+
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection, and count it. The TLS handshake is left to the thread that serves it."""
         connection, address = super().get_request()
@@ -102,7 +119,31 @@ class Listener(ThreadingHTTPServer):
         """Nothing: a handshake that the client breaks off is what a test wants to see from the other side."""
 
 
+class _Counted(io.RawIOBase):
+    """What is read from a connection, counted."""
+
+    def __init__(self, raw: io.RawIOBase, note: Callable[[int], None]) -> None:
+        self._raw = raw
+        self._note = note
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        count = self._raw.readinto(buffer)
+        self._note(count or 0)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
 class _Handler(BaseHTTPRequestHandler):
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = io.BufferedReader(_Counted(self.rfile.detach(), self.server.note_bytes))
+
     def do(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         request = Request(self.command, self.path, self.headers, self.rfile.read(length))
