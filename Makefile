@@ -15,6 +15,8 @@ FOREIGN := tests/clients tests/test_run.py tests/test_lambda_layer.py
 # The tools that `make bench-policy` compares with: each has benchmarks/peers/NAME.txt.
 PEERS := policyuniverse prowler checkov c7n
 PEERS_PYTHON ?= $(PYTHON)
+# Where the race is run, with the other instrumentations.
+RACE := .venv-peers/race
 # The tests that take more random examples when LAW_EXAMPLES asks for them.
 WITH_LAWS := $(addprefix tests/test_,policy_laws.py mending.py repair.py explain.py generate.py identity.py lockout.py)
 # How much `make fuzz` does: pairs for each oracle, from which seed on, Hypothesis examples of each law, atheris' time.
@@ -24,7 +26,7 @@ LAWS ?= 2000
 SECONDS ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clients compat layer oldest matrix bench bench-policy bench-scale bench-fleet oracle fuzz mutants bypass faults soak supply lock docs clean
+.PHONY: help demo test check clients compat layer oldest matrix bench bench-guard bench-policy bench-scale bench-fleet oracle fuzz mutants bypass faults soak supply lock results docs clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,7 +48,7 @@ check: $(VENV)/.installed ## ruff and mypy
 
 clients: $(CLIENTS:%=.venv-%/.installed) ## the tests with Celery, aiobotocore, awslambdaric and others, in their own versions
 	@test ! -x .venv-clients/bin/pytest \
-	  || .venv-clients/bin/pytest -n auto -m "not whole_matrix" -k "not test_docs or asyncio" $(FOREIGN) tests/test_docs.py
+	  || .venv-clients/bin/pytest -n auto -m "not whole_matrix" -k "not test_docs or asyncio" $(FOREIGN) tests/test_docs.py tests/test_race.py
 
 compat: $(VENV)/.installed $(CLIENTS:%=.venv-%/.installed) ## the table of each client and what is attempted with it, and the long tests with them
 	.venv-clients/bin/pytest -n auto -m whole_matrix tests/clients --ignore=tests/clients/test_clients.py
@@ -71,7 +73,10 @@ matrix: ## the tests on every supported Python that is installed
 suite: $(VENV)/.installed
 	$(BIN)/pytest -n auto --ignore=tests/clients
 
-bench: $(VENV)/.installed ## what the guard costs, against raw boto3
+bench: $(RACE)/.ready ## the race: what the guard costs, beside OpenTelemetry, X-Ray, ddtrace and a naive guard (BENCH="--quick")
+	$(RACE)/bin/python benchmarks/race.py $(BENCH)
+
+bench-guard: $(VENV)/.installed ## what the guard costs against boto3, in one process and without peers
 	$(BIN)/python benchmarks/overhead.py
 
 bench-policy: $(VENV)/.installed $(PEERS:%=.venv-peers/%/.installed) ## how the judge of policies and the known tools do, and what it costs
@@ -101,6 +106,10 @@ mutants: .venv-mutants/.installed ## mutation tests of the judge of policies, wh
 bypass: $(VENV)/.installed ## each known way around the guard: without it, with it, with install(), and the bytes seen (BYPASS="--family retries")
 	cd tests && PYTHONPATH=../benchmarks $(abspath $(BIN))/python -m bypasses $(BYPASS)
 
+faults: $(VENV)/.installed .venv-clients/.installed ## a proxy breaks connections, answers, certificates and time: nothing unsafe out, nothing lost (FAULTS="--fault reset")
+	@cd tests && python=$(abspath .venv-clients)/bin/python; test -x $$python || python=$(abspath $(BIN))/python; \
+	  PYTHONPATH=../benchmarks $$python -m faults $(FAULTS)
+
 soak: $(VENV)/.installed .venv-clients/.installed ## load and soak: threads, tasks, forks and queues that change under way (SOAK="--seconds 3600 --keep")
 	@cd tests && python=$(abspath .venv-clients)/bin/python; test -x $$python || python=$(abspath $(BIN))/python; \
 	  PYTHONPATH=../benchmarks $$python -m soak $(SOAK)
@@ -110,6 +119,9 @@ supply: $(VENV)-supply/.installed ## the release tried: reproducible archives, b
 
 lock: $(VENV)-supply/.installed ## newer releases into the locks in tests/supply/locks
 	cd tests && $(abspath $(VENV)-supply/bin)/python -m supply.locks --renew
+
+results: $(VENV)/.installed ## the page of results, from what was kept with --keep
+	$(BIN)/python benchmarks/results.py
 
 docs: $(VENV)-docs/.installed ## the documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --quiet --strict
@@ -154,6 +166,15 @@ $(CLIENTS:%=.venv-%/.installed): .venv-%/.installed: tests/clients/%.txt dist/.b
 	@echo "installing $*, this once"
 	@{ $(PEERS_PYTHON) -m venv $(@D) && $(@D)/bin/python -m pip install --quiet --requirement $<; } > .venv-peers/$*.log 2>&1 \
 	  && touch $@ || echo "$* is not installed, see .venv-peers/$*.log"
+
+# Where the other instrumentations cannot be installed, boto3, safe_sqs and the naive guard race alone.
+$(RACE)/.ready: benchmarks/peers/race.txt dist/.built
+	$(PYTHON) -m venv $(RACE)
+	@$(RACE)/bin/python -m pip install --quiet --requirement $< > .venv-peers/race.log 2>&1 \
+	  || echo "the peers are not installed, see .venv-peers/race.log"
+	$(RACE)/bin/python -m pip install --quiet "trustme>=1.1.0" "safe_sqs @ file://$$(ls $(CURDIR)/dist/*.whl)"
+	$(RACE)/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+	touch $@
 
 tests/oracle/node_modules/.installed: tests/oracle/package-lock.json
 	cd tests/oracle && npm ci --silent

@@ -31,7 +31,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from record import describe_machine
+from record import Table, describe_machine, keep
 
 FLAT_KIB_PER_QUEUE = 1.0
 """How much memory a queue may take: what a run keeps of each is its key, and where its evaluation stands."""
@@ -303,12 +303,39 @@ def show(measured: Measured, jobs: int) -> None:
     print(f"  {measured.looks_after_resuming:,} looked at, of {measured.queues - measured.killed_at:,} left; {same}")
 
 
+def keep_record(measured: Measured, jobs: int) -> None:
+    """Keep the figures for the page of results."""
+    left = measured.queues - measured.killed_at
+    flat = "flat" if measured.is_flat else "not flat"
+    same = "the same output" if measured.is_same else "another output"
+    rows = [(f"{sample.queues:,}", f"{sample.rss_kib / 1024:.1f}") for sample in measured.samples]
+    keep(
+        "fleet",
+        title="An audit of many queues",
+        command="make bench-fleet",
+        tables=[
+            Table(
+                "Memory of the audit",
+                ("Queues done", "MiB"),
+                [*rows, ("at its peak", f"{measured.peak_kib / 1024:.1f}")],
+            ),
+            Table("Calls", ("Operation", "Calls"), [(name, f"{count:,}") for name, count in measured.calls.items()]),
+        ],
+        summary=(
+            f"{measured.queues:,} queues in {measured.seconds:.0f} s, {jobs} at a time; memory is {flat}. Killed after "
+            f"{measured.killed_at:,} and resumed, "
+            f"{measured.looks_after_resuming:,} of {left:,} are looked at, with {same}."
+        ),
+    )
+
+
 def main() -> int:
     """Measure, print, and say whether all was as it must be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--queues", type=int, default=10_000, metavar="N", help="how many (default: 10000)")
     parser.add_argument("--jobs", type=int, default=16, metavar="N", help="how many at a time (default: 16)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file as well")
+    parser.add_argument("--keep", action="store_true", help="keep the record for the page of results")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
@@ -324,6 +351,8 @@ def main() -> int:
         figures = {**measured._asdict(), "measured_on": describe_machine(), "is_flat": measured.is_flat}
         figures["samples"] = [sample._asdict() for sample in measured.samples]
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if options.keep:
+        keep_record(measured, options.jobs)
     is_well = measured.is_flat and measured.is_same
     return 0 if is_well and measured.looks_after_resuming == measured.queues - measured.killed_at else 1
 

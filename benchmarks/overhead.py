@@ -2,7 +2,7 @@
 
 Measures, in CPU time and with the network stubbed at the HTTP session of each client:
 
-  - whole calls: SendMessage, and ReceiveMessage with ten messages, guarded against not guarded;
+  - whole calls: SendMessage, SendMessageBatch and ReceiveMessage with ten messages, guarded against not guarded;
   - the guard's handlers alone, by emitting the events of a real call, less the same on a client without guard;
   - a fresh interpreter that imports safe_sqs and makes a client, against one that does so with boto3; and, for what
     is put off until then, with a first send as well.

@@ -8,13 +8,14 @@ import json
 import os
 import platform
 import subprocess
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["RECORDS", "Plot", "Table", "describe_machine", "keep", "kept"]
+__all__ = ["RECORDS", "Plot", "Table", "as_text", "describe_machine", "keep", "kept"]
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "results"
@@ -30,6 +31,24 @@ class Table(NamedTuple):
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
     note: str = ""
+
+
+def as_text(table: Table) -> str:
+    """A table for people, under its title. What is long is left for the page of results."""
+    rows = [[textwrap.shorten(str(cell), 60, placeholder=" ...") for cell in row] for row in table.rows]
+    wide = [max(len(row[index]) for row in [list(table.columns), *rows]) for index in range(len(table.columns))]
+
+    def line(cells: Sequence[str]) -> str:
+        return "  ".join(
+            cell.rjust(width) if _is_number(cell) else cell.ljust(width)
+            for cell, width in zip(cells, wide, strict=True)
+        ).rstrip()
+
+    return "\n".join(["", table.title, "", line(table.columns), *map(line, rows)])
+
+
+def _is_number(cell: str) -> bool:
+    return cell[:1].lstrip("+-").isdigit() or (cell[:1] in "+-" and cell[1:2].isdigit())
 
 
 class Plot(NamedTuple):

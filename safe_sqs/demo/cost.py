@@ -28,6 +28,7 @@ from safe_sqs.demo.unplugged import (
     FIRST_SEND,
     KEYS,
     ONE_CLIENT,
+    OPERATIONS,
     QUEUE_URL,
     Provider,
     two_clients_and_a_guarded_one,
@@ -44,10 +45,9 @@ __all__ = [
     "Rounds",
     "Start",
     "measure_all",
+    "measure_calls",
     "measure_first_send",
     "measure_handlers",
-    "measure_receive",
-    "measure_send",
     "measure_start",
 ]
 
@@ -136,8 +136,8 @@ class Figure(NamedTuple):
 def measure_all(rounds: Rounds = FULL, providers: Iterable[Provider] = tuple(Provider)) -> Iterator[Figure]:
     """Every figure that there is a goal for, one after the other as it is measured."""
     for provider in providers:
-        for measure in (measure_send, measure_receive):
-            calls = measure(provider, rounds)
+        for operation in OPERATIONS:
+            calls = measure_calls(operation, provider, rounds)
             yield Figure(
                 f"{calls.operation}, {provider.value} credentials",
                 *calls.ratio,
@@ -173,20 +173,16 @@ def measure_all(rounds: Rounds = FULL, providers: Iterable[Provider] = tuple(Pro
             )
 
 
-def measure_send(provider: Provider, rounds: Rounds = FULL) -> Calls:
-    """SendMessage of one message of some 200 bytes."""
-    return _measure_calls(
-        "send", provider, rounds, lambda sqs: partial(sqs.send_message, QueueUrl=QUEUE_URL, MessageBody=BODY)
-    )
-
-
-def measure_receive(provider: Provider, rounds: Rounds = FULL) -> Calls:
-    """ReceiveMessage with an answer of ten messages."""
-    return _measure_calls(
-        "receive of ten",
+def measure_calls(operation: str, provider: Provider, rounds: Rounds = FULL) -> Calls:
+    """Whole calls of one operation."""
+    times = [row for _ in range(rounds.sets) for row in _rounds_of_calls(provider, rounds, OPERATIONS[operation])]
+    return Calls(
+        operation,
         provider,
-        rounds,
-        lambda sqs: partial(sqs.receive_message, QueueUrl=QUEUE_URL, MaxNumberOfMessages=10),
+        ratio=_median(2 * guarded / (first + second) for first, second, guarded in times),
+        control=_median(second / first for first, second, _ in times),
+        raw_microseconds=statistics.median(first for first, _, _ in times) / rounds.calls * 1e6,
+        guarded_microseconds=statistics.median(guarded for _, _, guarded in times) / rounds.calls * 1e6,
     )
 
 
@@ -243,20 +239,6 @@ def measure_start(rounds: Rounds = FULL, code: str = ONE_CLIENT) -> Start | None
 def measure_first_send(rounds: Rounds = FULL) -> Start | None:
     """The same with a first SendMessage, which brings the guard's own look at the queue along."""
     return measure_start(rounds, FIRST_SEND)
-
-
-def _measure_calls(
-    operation: str, provider: Provider, rounds: Rounds, call_of: Callable[[Any], Callable[[], object]]
-) -> Calls:
-    times = [row for _ in range(rounds.sets) for row in _rounds_of_calls(provider, rounds, call_of)]
-    return Calls(
-        operation,
-        provider,
-        ratio=_median(2 * guarded / (first + second) for first, second, guarded in times),
-        control=_median(second / first for first, second, _ in times),
-        raw_microseconds=statistics.median(first for first, _, _ in times) / rounds.calls * 1e6,
-        guarded_microseconds=statistics.median(guarded for _, _, guarded in times) / rounds.calls * 1e6,
-    )
 
 
 def _rounds_of_calls(
