@@ -106,9 +106,10 @@ mutants: .venv-mutants/.installed ## mutation tests of the judge of policies, wh
 bypass: $(VENV)/.installed ## each known way around the guard: without it, with it, with install(), and the bytes seen (BYPASS="--family retries")
 	cd tests && PYTHONPATH=../benchmarks $(abspath $(BIN))/python -m bypasses $(BYPASS)
 
-faults: $(VENV)/.installed .venv-clients/.installed ## a proxy breaks connections, answers, certificates and time: nothing unsafe out, nothing lost (FAULTS="--fault reset")
-	@cd tests && python=$(abspath .venv-clients)/bin/python; test -x $$python || python=$(abspath $(BIN))/python; \
-	  PYTHONPATH=../benchmarks $$python -m faults $(FAULTS)
+faults: $(VENV)/.installed .venv-clients/.installed ## a proxy breaks connections, requests and answers: nothing unsafe out, nothing lost (FAULTS="--minutes 5"; about 25 minutes)
+	cd tests && PYTHONPATH=../benchmarks $(abspath $(BIN))/python -m faults --side sync --budget $(FAULTS)
+	@test ! -x .venv-clients/bin/python \
+	  || (cd tests && PYTHONPATH=../benchmarks $(abspath .venv-clients)/bin/python -m faults --side async $(FAULTS))
 
 soak: $(VENV)/.installed .venv-clients/.installed ## load and soak: threads, tasks, forks and queues that change under way (SOAK="--seconds 3600 --keep")
 	@cd tests && python=$(abspath .venv-clients)/bin/python; test -x $$python || python=$(abspath $(BIN))/python; \
