@@ -7,14 +7,12 @@ taken off a client, or put off by ones that do nothing, and what that saves is w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
-from contestants import GUARD, RAW, Contestant
+from contestants import RAW, Contestant
 
-from safe_sqs import Config, guard, hooks
+from safe_sqs import Config, guard
 from safe_sqs.demo.unplugged import OPERATIONS
 
 __all__ = ["DRESSED", "PARTS", "Part"]
@@ -32,7 +30,7 @@ class Part(NamedTuple):
     why: str
 
 
-def _keeping(client: Any, _: tuple[str, ...], *, kept: Iterable[str], seals: bool = True) -> None:
+def _keeping(client: Any, _: tuple[str, ...], *, kept: Iterable[str]) -> None:
     """Guard a client, make each call once, and then leave only the handlers of some events; at the others of `EVENTS`
     that the guard used stands one that does nothing."""
     subscribed: list[tuple[str, Any, Any]] = []
@@ -44,8 +42,7 @@ def _keeping(client: Any, _: tuple[str, ...], *, kept: Iterable[str], seals: boo
         register(event, handler, unique_id=unique_id, **more)
 
     emitter.register_last = note
-    with nullcontext() if seals else patch.object(hooks, "seal", _leave):
-        guard(client, Config())
+    guard(client, Config())
     del emitter.register_last
     for make in OPERATIONS.values():
         make(client)()
@@ -84,22 +81,17 @@ def _idle_after_call(
 _IDLE_AT = dict(zip(EVENTS, (_idle_before_sign, _idle_before_send, _idle_after_call), strict=True))
 
 
-def _leave(_: Any) -> None:
-    """Seal nothing."""
-
-
 def _dressed(name: str, dress: Callable[[Any, tuple[str, ...]], None]) -> Contestant:
     return Contestant(name, dress=dress)
 
 
-_IDLE, _OPEN = "idle handlers", "all handlers, nothing sealed"
+_IDLE = "idle handlers"
 
 DRESSED = {
     each.name: each
     for each in (
         _dressed(_IDLE, partial(_keeping, kept=())),
         *(_dressed(f"{event} alone", partial(_keeping, kept=(event,))) for event in EVENTS),
-        _dressed(_OPEN, partial(_keeping, kept=EVENTS, seals=False)),
     )
 }
 
@@ -125,13 +117,7 @@ PARTS = (
         _IDLE,
         "What leaves is compared with what was approved: URL, signature, HTTP session and its certificate check, and "
         "the queue in the body with a verdict that is still good by both clocks. Any handler may have changed them "
-        "since. The request is then sealed.",
-    ),
-    Part(
-        "of it, the seal",
-        GUARD,
-        _OPEN,
-        "URL, method, signature and body stay as they were judged, whatever handler of others comes after.",
+        "since. Where a handler of others comes after the guard's, the request is sealed as well.",
     ),
     Part(
         "after-call",

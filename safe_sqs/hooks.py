@@ -248,8 +248,7 @@ class Hooks:
                 request.url == way.url
                 and now < way.ends
                 and type(signature) is bytes
-                and signature.startswith(way.signature_start)
-                and signature[way.names_from : -64] == way.signed_names
+                and signature[:-64] == way.signed
                 and session is way.http_session
                 and session._verify is way.verify
             ):

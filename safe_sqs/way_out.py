@@ -13,16 +13,14 @@ from safe_sqs.decisions import Guard
 from safe_sqs.errors import GuardError
 from safe_sqs.model import Connection, Finding, Identity, Mode
 from safe_sqs.wire import (
-    SIGNATURE_START,
     Steps,
     addresses_of,
     describe,
     identity_in_header,
     identity_of,
-    key_in_header,
     queue_in_body,
     shown_url,
-    signed_names_in_header,
+    signed_in_header,
 )
 
 __all__ = ["MARK", "WayOut", "is_watched", "seal"]
@@ -38,34 +36,15 @@ _MOST_TOLD = 256
 class Way:
     """A connection that was approved: a request that goes exactly this way needs no second look."""
 
-    __slots__ = (
-        "credentials",
-        "ends",
-        "http_session",
-        "names_from",
-        "signature_start",
-        "signature_version",
-        "signed_names",
-        "url",
-        "verify",
-    )
+    __slots__ = ("credentials", "ends", "http_session", "signature_version", "signed", "url", "verify")
 
     def __init__(
-        self,
-        url: str,
-        signature_version: Any,
-        credentials: Any,
-        signature_start: bytes,
-        http_session: Any,
-        ends: float,
-        signed_names: bytes = b"\0",
+        self, url: str, signature_version: Any, credentials: Any, signed: bytes, http_session: Any, ends: float
     ) -> None:
         self.url = url
         self.signature_version = signature_version
         self.credentials = credentials
-        self.signature_start = signature_start
-        self.signed_names = signed_names
-        self.names_from = -64 - len(signed_names)  # counted from the end of the header, as the scope ahead has a date
+        self.signed = signed
         self.http_session = http_session
         self.verify = getattr(http_session, "_verify", None)
         self.ends = ends
@@ -218,11 +197,8 @@ class WayOut:
         queue = shown_url(queue_in_body(request.body))
         refusals = yield from self._refusals(request.url, identity, operation, queue)
         if not refusals:
-            key = key_in_header(request.headers)
-            start = SIGNATURE_START + key + b"/" if key else _UNKNOWN
-            names = signed_names_in_header(request.headers)
             way = self.approved
-            self._approve(request.url, way.signature_version, way.credentials, start, names)
+            self._approve(request.url, way.signature_version, way.credentials, signed_in_header(request.headers))
         return refusals
 
     def _refusals(self, url: str, identity: Identity, operation: str, queue: str) -> Steps[tuple[Finding, ...]]:
@@ -235,19 +211,12 @@ class WayOut:
         self._warn_once(connection, verdict.findings, operation, queue)
         return verdict.refusals
 
-    def _approve(
-        self,
-        url: str,
-        signature_version: Any,
-        credentials: Any,
-        signature_start: bytes,
-        signed_names: bytes = _UNKNOWN,
-    ) -> None:
+    def _approve(self, url: str, signature_version: Any, credentials: Any, signed: bytes) -> None:
         guard, session = self._guard, self._client._endpoint.http_session
         ends = guard.clock.monotonic() + guard.config.ttl_seconds if guard.asks_for_addresses() else math.inf
         if self._refuses:
             _follow_no_redirect(session)
-        self.approved = Way(url, signature_version, credentials, signature_start, session, ends, signed_names)
+        self.approved = Way(url, signature_version, credentials, signed, session, ends)
 
     def _warn_once(self, connection: Connection, findings: tuple[Finding, ...], operation: str, queue: str) -> None:
         warnings = tuple(finding for finding in findings if finding.mode is Mode.WARN)

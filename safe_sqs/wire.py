@@ -26,8 +26,6 @@ __all__ = [
     "AUTHORIZATION",
     "QUEUE_FIRST",
     "QUEUE_URL",
-    "SIGNATURE",
-    "SIGNATURE_START",
     "Freeze",
     "Resolve",
     "Steps",
@@ -43,7 +41,7 @@ __all__ = [
     "partitions",
     "queue_in_body",
     "shown_url",
-    "signed_names_in_header",
+    "signed_in_header",
     "url_of",
 ]
 
@@ -52,14 +50,14 @@ R = TypeVar("R")
 QUEUE_URL = b'"QueueUrl": "'
 """What stands before the queue URL in the JSON that botocore writes."""
 
-SIGNATURE = b", Signature="
+_SIGNATURE = b", Signature="
 """What stands before the 64 digits of the signature, at the end of the Authorization header."""
 
 QUEUE_FIRST = b"{" + QUEUE_URL
 """How a body begins whose first parameter is the queue URL."""
 
-SIGNATURE_START = b"AWS4-HMAC-SHA256 Credential="
-_SIGNED_NAMES = b"SignedHeaders="
+_SIGNATURE_START = b"AWS4-HMAC-SHA256 Credential="
+
 AUTHORIZATION = next(iter(getattr(HeadersDict({"Authorization": b""}), "_dict", ())), None)
 """The key under which botocore's headers keep the signature, ready made: making one for each look costs more than the
 look. None where a botocore keeps its headers otherwise."""
@@ -190,12 +188,14 @@ def key_in_header(headers: Any) -> bytes:
     return match["key"] if match else b""
 
 
-def signed_names_in_header(headers: Any) -> bytes:
-    """Which headers the signature in the Authorization header covers, as it stands there up to the signature itself, or
-    a zero byte where that is not told. A session token that is not there any more is missing among them."""
+def signed_in_header(headers: Any) -> bytes:
+    """What stands in the Authorization header before the digits of the signature: who signed, for which day, region and
+    service, and which headers. A zero byte where that is not told. A session token that is not there any more is
+    missing among the headers."""
     value = _bytes(headers.get("Authorization", b""))
-    start, end = value.rfind(_SIGNED_NAMES), len(value) - 64
-    return value[start:end] if start >= 0 and value[end - len(SIGNATURE) : end] == SIGNATURE else b"\0"
+    start = value[:-64]
+    is_told = start.startswith(_SIGNATURE_START) and start.endswith(_SIGNATURE) and key_in_header(headers)
+    return start if is_told else b"\0"
 
 
 def parameters_in_body(body: Any) -> Mapping[str, Any] | None:
