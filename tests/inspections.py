@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timezone
 from typing import Any
 
+from support import NEXT_MONTH
+
 from safe_sqs import Config, Exemption
 from safe_sqs.evaluation import Evaluation, Opinion, evaluation_of
 from safe_sqs.inspection import Inspection, Tally, Trouble
@@ -51,9 +53,7 @@ def config(**settings: Any) -> Config:
     examples: dict[str, Any] = {
         "trusted_accounts": [OWN, OTHER],
         "exemptions": [
-            Exemption(
-                f"arn:aws:sqs:*:{OWN}:partner-*", "queue-encryption", "the partner cannot use it yet", date(2027, 1, 31)
-            )
+            Exemption(f"arn:aws:sqs:*:{OWN}:partner-*", "queue-encryption", "the partner cannot use it yet", NEXT_MONTH)
         ],
     }
     return Config(**(examples | settings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ TEMPORARY = {
 }
 LONG_TERM = {"aws_access_key_id": "AKIAEXAMPLEEXAMPLE02", "aws_secret_access_key": "long-term-secret-for-tests"}
 UNENCRYPTED = {"SqsManagedSseEnabled": "false"}
+NEXT_MONTH = date.today() + timedelta(days=30)
+"""When the exemptions of tests end: a day that is written down comes to pass, and one a year away is not accepted."""
 
 
 class ManualClock:

@@ -544,12 +544,12 @@ def test_other_variables_are_nobodys_business(monkeypatch):
             "the exemption expired on 2020-01-01",
         ),
         (
-            f"[[exemptions]]\nqueue = '{ARN}'\nrule = 'tls-only-policy'\nreason = 'x'\nuntil = 2027-01-01T00:00:00Z",
+            f"[[exemptions]]\nqueue = '{ARN}'\nrule = 'tls-only-policy'\nreason = 'x'\nuntil = 2099-01-01T00:00:00Z",
             "exemptions[0].until",
             "is not a day",
         ),
         (
-            f"[[exemptions]]\nqueue = '{ARN}'\nrule = ['tls-only-policy']\nreason = 'x'\nuntil = 2027-01-01",
+            f"[[exemptions]]\nqueue = '{ARN}'\nrule = ['tls-only-policy']\nreason = 'x'\nuntil = 2099-01-01",
             "exemptions[0].rule",
             "there is no rule",
         ),

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from proof.worlds import FROM_ELSEWHERE, OVER_PLAIN_HTTP, closing_world, random_world
 from random_policies import DOUBTFUL, EVERYTHING, listed, policies, random_policy, random_request
+from support import NEXT_MONTH
 from test_policy_corpus import ENTRIES, Entry
 
 from safe_sqs import Config
@@ -196,7 +197,7 @@ def test_only_rules_that_are_on_are_mended():
 
 
 def test_a_rule_from_which_the_queue_is_exempt_is_not_mended():
-    exempt = [{"queue": QUEUE.arn, "rule": "tls-only-policy", "reason": "old devices", "until": date(2026, 12, 1)}]
+    exempt = [{"queue": QUEUE.arn, "rule": "tls-only-policy", "reason": "old devices", "until": NEXT_MONTH}]
     assert not mended(policy(statement(Principal={"AWS": ROLE})), exemptions=exempt).is_changed
     assert not mended(None, exemptions=exempt).is_changed
 

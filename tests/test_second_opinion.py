@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 from scripted import fails, running, says
-from support import TEMPORARY
+from support import NEXT_MONTH, TEMPORARY
 
 import safe_sqs
 from safe_sqs import Config
@@ -131,7 +131,7 @@ def test_of_a_queue_that_could_not_be_read_nothing_is_asked(client, answers):
     [
         ({"modes": {"public-access": "off"}}, "is off"),
         (
-            {"exemptions": [{"queue": "*", "rule": "public-access", "reason": "x", "until": "2026-12-01"}]},
+            {"exemptions": [{"queue": "*", "rule": "public-access", "reason": "x", "until": NEXT_MONTH}]},
             "is exempt",
         ),
     ],

@@ -20,6 +20,7 @@ from inspections import (
     statement,
 )
 from rich.console import Console
+from support import NEXT_MONTH
 
 from safe_sqs.cli.table import MOST, show
 from safe_sqs.evaluation import Compliance, Opinion
@@ -88,7 +89,7 @@ def test_every_finding_is_told_with_what_is_expected_and_the_next_step(told):
             assert f"Found: {finding.found} Expected: {finding.expected} Next step: {finding.next_step}" in text
         for opinion in each.opinions:
             assert opinion.told in text
-    assert "Exempt from queue-encryption until 2027-01-31: the partner cannot use it yet" in text
+    assert f"Exempt from queue-encryption until {NEXT_MONTH}: the partner cannot use it yet" in text
 
 
 def test_a_next_step_is_one_line_on_a_terminal_too():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import NEXT_MONTH
 
 from safe_sqs import Config, policy
 from safe_sqs.evaluation import Compliance, State, evaluation_of
@@ -460,7 +461,7 @@ def test_what_only_cloudformation_can_expand_is_told(name):
 def test_an_exemption_and_a_mode_count_as_they_do_for_a_queue_that_is_there():
     found = only(document(allow()))
     assert judged(found, modes={"public-access": "warn"}).state_of("public-access") is State.WARNED
-    exemption = {"queue": ARN, "rule": "public-access", "reason": "partners", "until": "2026-12-01"}
+    exemption = {"queue": ARN, "rule": "public-access", "reason": "partners", "until": NEXT_MONTH}
     assert judged(found, exemptions=[exemption]).state_of("public-access") is State.EXEMPT
 
 

@@ -34,7 +34,7 @@ from typing import NamedTuple
 from record import Table, keep
 
 from supply.advisories import Database, ask_service, releases_of
-from supply.archives import compare, digest, digest_of_contents, entries_of
+from supply.archives import compare, digest, digest_of_contents, entries_of, unpack
 from supply.build import Built, build, build_in, wheel_of_tree, write_sums
 from supply.locks import LOCKS, pins_of, required, unmet
 from supply.processes import FailedError, environment_with, run, say
@@ -216,7 +216,7 @@ def _tests_of_sdist(trial: Trial, sdist: Path, wheel: Path) -> Iterator[Row]:
         "the development lock, installed with --require-hashes", f"{len(pins_of(LOCKS['development'].file))} pins"
     )
     run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel])
-    shutil.unpack_archive(sdist, trial.work / "unpacked", filter="data")
+    unpack(sdist, trial.work / "unpacked")
     folder = trial.work / "unpacked" / sdist.name.removesuffix(".tar.gz")
     shutil.move(folder / "safe_sqs", folder / "out-of-the-way")  # so that the installed wheel is what is tested
     tests = ["tests/test_package.py", "tests/test_smoke.py", "tests/test_transport.py"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import shutil
 import stat
 import tarfile
 import time
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Entry", "compare", "digest", "digest_of_contents", "entries_of", "normalise"]
+__all__ = ["Entry", "compare", "digest", "digest_of_contents", "entries_of", "normalise", "unpack"]
 
 _EARLIEST_IN_ZIP = 315532800
 """1980-01-01, in seconds since 1970."""
@@ -31,6 +32,12 @@ class Entry(NamedTuple):
     name: str
     executable: bool
     content: bytes
+
+
+def unpack(archive: Path, folder: str | Path) -> None:
+    """Put the files of an sdist into a folder."""
+    # Early releases of Python 3.10 and 3.11 have no filters for what is dangerous in an archive.
+    shutil.unpack_archive(archive, folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
 
 
 def digest(archive: Path) -> str:

@@ -16,13 +16,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from supply.archives import compare, digest, digest_of_contents, normalise
+from supply.archives import compare, digest, digest_of_contents, normalise, unpack
 from supply.processes import FailedError, run, say
 from supply.tree import epoch_of, export
 
@@ -60,8 +59,7 @@ def build_in(
     sdist = _ask_backend("build_sdist", tree, output, epoch, python, env)
     normalise(sdist, epoch)
     with TemporaryDirectory(prefix="safe-sqs-sdist-") as folder:
-        with tarfile.open(sdist) as packed:
-            packed.extractall(folder, filter="data")
+        unpack(sdist, folder)
         wheel = wheel_of_tree(Path(folder, sdist.name.removesuffix(".tar.gz")), output, epoch, python=python, env=env)
     return Built(sdist, wheel)
 
