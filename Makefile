@@ -38,6 +38,8 @@ test: check ## all tests and checks, on the built wheel; the short form of `make
 	$(BIN)/pytest -n auto --cov --cov-report= $(PROOF:%=--ignore=%) $(FOREIGN:%=--ignore=%)
 	$(BIN)/coverage report --fail-under=100 --include='*/safe_sqs/policy/*,*/safe_sqs/rules/*,*/safe_sqs/judge.py'
 	$(BIN)/pytest -n auto $(PROOF)
+	$(MAKE) .venv-mutants/.installed
+	.venv-mutants/bin/pytest tests/test_mutants.py
 	$(MAKE) clients
 	$(MAKE) oldest TESTS="$(SHORT)"
 
@@ -100,8 +102,8 @@ fuzz: $(VENV)/.installed ## the judge of policies against brute force and z3, it
 	@! $(BIN)/python -c "import atheris" 2> /dev/null \
 	  || (cd tests && $(abspath $(BIN))/python -m proof.fuzz --seconds $(SECONDS) --findings $(CURDIR)/build/findings)
 
-mutants: .venv-mutants/.installed ## mutation tests of the judge of policies, which take long; SAMPLE=300 takes some at random
-	.venv-mutants/bin/python tests/mutants.py $(if $(SAMPLE),--sample $(SAMPLE))
+mutants: .venv-mutants/.installed ## mutation tests of guard and judge, which take long; SAMPLE=300 takes some at random (MUTANTS="--group guard")
+	.venv-mutants/bin/python tests/mutants.py $(if $(SAMPLE),--sample $(SAMPLE)) $(MUTANTS)
 
 bypass: $(VENV)/.installed ## each known way around the guard: without it, with it, with install(), and the bytes seen (BYPASS="--family retries")
 	cd tests && PYTHONPATH=../benchmarks $(abspath $(BIN))/python -m bypasses $(BYPASS)

@@ -32,15 +32,15 @@ def look_at_change(
     operation: str, parameters: Mapping[str, Any], queue: Queue, attributes: frozenset[str], *, key_manager: bool
 ) -> Generator[Ask, Answer, tuple[Facts, Facts] | Unreadable]:
     """Ask for the state before, and work out the state after. Returns both, or what could not be read."""
-    answer: Answer = {"Attributes": _NEW_QUEUE}
     if operation == "CreateQueue":
         queue = queue._replace(account=_account_in_policy(parameters, queue))
-        answer = {"Attributes": _NEW_QUEUE | ({"QueueArn": queue.arn} if queue.account else {})}
+        answer: Answer = {"Attributes": _NEW_QUEUE | ({"QueueArn": queue.arn} if queue.account else {})}
     else:
         answer = yield ask_attributes(queue, attributes | {"Policy"})
     before = yield from complete(queue, answer, attributes, key_manager=key_manager)
-    if isinstance(before, Unreadable) or isinstance(answer, Unreadable):
-        return before if isinstance(before, Unreadable) else Unreadable("", "", "")
+    if isinstance(before, Unreadable):
+        return before
+    assert not isinstance(answer, Unreadable)  # complete() has looked at it
     changed = _apply(operation, parameters, dict(_attributes_of(answer)), before.queue)
     if changed is None:
         return Unreadable("a policy that cannot be read", "", queue.arn)

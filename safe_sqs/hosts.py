@@ -117,6 +117,6 @@ def is_loopback(host: str) -> bool:
 def is_private(address: str) -> bool:
     """True when an address is not routed on the internet."""
     try:
-        return ip_address(address.partition("%")[0]).is_private
+        return ip_address(address).is_private
     except ValueError:
         return False

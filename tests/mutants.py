@@ -1,245 +1,433 @@
-"""Mutation tests of the judge of policies: its code is changed in small ways, and each time the tests run.
+"""Mutation tests: the code is changed in small ways, and each time the tests run. A change that no test sees survives.
 
-A change that no test sees survives. mutmut makes the mutants and finds out which tests come to which function; here
-they are tried, each in a fork of one process that has collected the tests, because collecting them takes longer than
-most mutants live. mutmut changes what is inside of functions: tables outside of them, and functions under a decorator,
-are left out. What was seen is kept in mutants/ and is not tried again until its function changes; survivors are.
+mutmut makes the mutants, and `trials` tries them. mutmut changes what is inside of functions: tables outside of them,
+and functions under a decorator (properties, cached ones), are left out. What was seen is kept in mutants/, and is not
+tried again until its function changes; survivors are.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
+import difflib
+import hashlib
 import json
+import multiprocessing
 import os
 import random
 import re
-import signal
+import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pytest
-from mutmut.configuration import config
-from mutmut.mutation.trampoline import set_mutant_under_test
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-COPY = ROOT / "mutants"
-RESULTS = COPY / "results.json"
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import pytest  # noqa: E402
+from mutmut.configuration import config  # noqa: E402
+from mutmut.mutation.file_mutation import mutate_file_contents  # noqa: E402
+from mutmut.utils.format_utils import get_mutant_name  # noqa: E402
+from record import Table, as_text, keep  # noqa: E402
+from trials import NO_TEST, SEEN, SURVIVED, TIMED_OUT, Outcome, Trials, function_of  # noqa: E402
+
 EQUAL = ROOT / "tests" / "mutants.md"
 GOAL = 95.0
-MUTMUT = str(Path(sys.executable).parent / "mutmut")
-A_FEW = "safe_sqs.policy.texts.x_has_six_parts*"
-"""Enough to let mutmut make all mutants, and find out which tests come to which function."""
-WHILE_IMPORTING = ("safe_sqs.policy.outsiders.", "safe_sqs.policy.operators.x_operator_named")
-"""Functions that run while the package is imported, so that a fork comes too late for them."""
-BEHIND_A_CACHE = ("safe_sqs.policy.texts.", "safe_sqs.policy.operators.", "safe_sqs.policy.spelling.xǁ_Automaton")
-"""Functions to which only the first of several tests comes, the others find their result in a cache."""
-SURVIVED, SEEN, TIMEOUT = "survived", "seen", "timeout"
+EXAMPLES = """examples:
+  python tests/mutants.py                               everything, which takes an hour or two
+  python tests/mutants.py --sample 300                  300 mutants, the same ones each time
+  python tests/mutants.py --group guard --only cache.   the mutants of one module
+  python tests/mutants.py --only look_up --tests tests/test_cache.py
+                                                        what one file of tests sees
+"""
 
 
-def main() -> int:
-    """Tries the mutants, prints the score and the survivors, and gives 1 where the score is below the goal."""
-    options = argparse.ArgumentParser(description="Mutation tests of the judge of policies.")
+class Group(NamedTuple):
+    """Modules, and the tests that are to see their mutants."""
+
+    modules: Sequence[str]
+    tests: Sequence[str]
+
+
+GROUPS = {
+    "guard": Group(
+        (
+            "adapters",
+            "cache",
+            "changes",
+            "decisions",
+            "evaluation",
+            "facts",
+            "guarded",
+            "hooks",
+            "hosts",
+            "inspection",
+            "judge",
+            "model",
+            "operations",
+            "rules/*",
+            "session",
+            "way_out",
+            "wire",
+        ),
+        (
+            "cache",
+            "changes",
+            "credentials",
+            "drop_in",
+            "errors",
+            "evaluation",
+            "events",
+            "hosts",
+            "in_flight",
+            "late",
+            "lookups",
+            "operations",
+            "rules",
+            "secrets",
+            "transport",
+        ),
+    ),
+    "policy": Group(
+        ("patterns", "policy/*"), ("mending", "policy", "policy_corpus", "policy_foreign", "policy_semantics")
+    ),
+}
+
+HOW = [
+    "-q",
+    "--tb=no",
+    f"--rootdir={ROOT}",
+    f"--config-file={ROOT / 'setup.cfg'}",
+    *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"),
+]
+"""The arguments of pytest."""
+SHARED_BY_TESTS = ("conftest", "scripted", "sockets", "support")
+
+AREAS = {
+    "rules": ("rules.",),
+    "judge": ("judge", "patterns", "policy", "policy."),
+    "cache": ("cache",),
+    "hooks": ("hooks", "async_hooks"),
+}
+"""The parts of the package for which the goal holds, by the modules in them. The rest is the guard."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Tries the mutants, prints the scores and the survivors, and gives 1 where a score is below the goal."""
+    options = argparse.ArgumentParser(
+        description="Mutation tests.", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--group", action="append", choices=GROUPS, help="these modules and their tests (all)")
     options.add_argument("--sample", type=int, metavar="N", help="take so many mutants, the same ones each time")
-    options.add_argument("--only", default="", metavar="TEXT", help="take those with this in their names")
+    options.add_argument("--only", action="append", metavar="TEXT", help="take those with this in their names")
+    options.add_argument("--tests", nargs="+", metavar="FILE", help="with these tests in place of the group's")
+    options.add_argument("--anew", action="store_true", help="try again what was seen before")
     options.add_argument("--show", type=int, default=30, metavar="N", help="show so many survivors (30)")
-    chosen = options.parse_args()
-    run(MUTMUT, "run", A_FEW)
-    hashes = hash_by_mutant()
-    names = sorted(name for name in hashes if chosen.only in name)
+    options.add_argument("--processes", type=int, default=os.cpu_count(), metavar="N", help="try so many at a time")
+    options.add_argument("--into", type=Path, default=ROOT / "mutants", metavar="FOLDER", help="work there (mutants)")
+    options.add_argument("--keep", action="store_true", help="write the figures to benchmarks/results/mutants.json")
+    chosen = options.parse_args(arguments)
+    os.chdir(ROOT)
+    config()  # which reads setup.cfg, and is asked for when tests have gone elsewhere
+    copy = Copy(chosen.into.resolve())
+    groups = chosen.group or list(GROUPS)
+    mutants = {group: copy.mutants_of(GROUPS[group].modules, chosen.only or [""]) for group in groups}
+    names = sorted(name for found in mutants.values() for name in found)
     if chosen.sample and chosen.sample < len(names):
         names = sorted(random.Random(0).sample(names, chosen.sample))
-    results = Results(hashes)
-    pending = [name for name in names if results.of(name) not in (SEEN, TIMEOUT)]
-    tell(f"{len(names)} mutants, of which {len(pending)} are to be tried")
-    os.chdir(COPY)
-    in_forks = [name for name in pending if not name.startswith(WHILE_IMPORTING)]
-    if in_forks:
-        sys.path.insert(0, str(COPY))
-        set_mutant_under_test("")
-        arguments = [*config().pytest_add_cli_args, *config().pytest_add_cli_args_test_selection]
-        pytest.main(["--rootdir=.", "-q", "-s", "--tb=no", *arguments], plugins=[Trial(in_forks, results)])
-    for name in [name for name in pending if name.startswith(WHILE_IMPORTING)]:
-        results.keep(name, SURVIVED if is_fine_when_imported(name) else SEEN)
-    os.chdir(ROOT)
-    return report(names, results, chosen.show)
+    results = Results(copy.folder / "results.json", copy.hashes)
+    status = 0
+    for group in groups:
+        taken = [name for name in names if name in mutants[group]]
+        pending = [name for name in taken if chosen.anew or results.of(name).result not in (SEEN, TIMED_OUT)]
+        tell(f"{group}: {len(taken)} mutants, of which {len(pending)} are to be tried")
+        if pending:
+            tests = chosen.tests or [f"tests/test_{name}.py" for name in GROUPS[group].tests]
+            known = copy.folder / "tests.json"
+            process = multiprocessing.get_context("fork").Process(
+                target=try_mutants, args=(copy, known, pending, tests, results, chosen.processes)
+            )
+            process.start()
+            process.join()
+            status |= process.exitcode or 0
+            results.read()
+    if status:
+        return 2
+    return report(names, copy, results, chosen)
 
 
-def run(*command: str) -> str:
-    """What a command prints."""
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stdout[-4_000:] + done.stderr[-4_000:])
-    return done.stdout
+class Copy:
+    """The package in another folder, with the mutants of some modules in it, of which none is switched on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hashes: dict[str, str] = {}
+        """Of each mutant, what its function was when it was made."""
+        self._files: dict[str, Path] = {}
+        self._spans: dict[str, dict[str, tuple[int, int]]] = {}
+        shutil.copytree(ROOT / "safe_sqs", folder / "safe_sqs", dirs_exist_ok=True, copy_function=self._copy_file)
+
+    def _copy_file(self, source: str, target: str) -> None:
+        """Copy a file, unless its mutants stand there already."""
+        if not Path(f"{target}.json").exists():
+            shutil.copy2(source, target)
+
+    def mutants_of(self, modules: Iterable[str], only: Iterable[str]) -> set[str]:
+        """The names of the mutants of these modules that have one of the texts in them. They are made if need be."""
+        found = [file for module in modules for file in sorted((ROOT / "safe_sqs").glob(f"{module}.py"))]
+        files = [file for file in found if any(may_be_in(text, file) for text in only)]
+        with multiprocessing.Pool() as pool:
+            made = pool.starmap(make_mutants, [(file, self.folder / file.relative_to(ROOT)) for file in files])
+        names = set()
+        for file, (mutants, hashes, spans) in zip(files, made, strict=True):
+            for mutant in mutants:
+                name = get_mutant_name(file.relative_to(ROOT), mutant)
+                if not any(text in name for text in only):
+                    continue
+                self.hashes[name] = hashes.get(function_of(mutant), "")
+                self._files[name] = self.folder / file.relative_to(ROOT)
+                self._spans[name] = spans
+                names.add(name)
+        return names
+
+    def change_of(self, name: str) -> str:
+        """The change that a mutant is: its function, the line that goes, and the line that comes."""
+        function, mutant = function_of(name).rpartition(".")[2], name.rpartition(".")[2]
+        lines = self._files[name].read_text(encoding="utf-8").splitlines()
+        texts = []
+        for each in (f"{function}__mutmut_orig", mutant):
+            first, last = self._spans[name][each]
+            texts.append([line.replace(each, "") for line in lines[first - 1 : last]])
+        changed = [line for line in difflib.unified_diff(*texts) if re.match(r"\+(?!\+\+)|-(?!--)", line)]
+        where = name_of_function(name)
+        return " ".join([where, *(re.sub(r"\s+", " ", line) for line in changed)])
 
 
-def hash_by_mutant() -> dict[str, str]:
-    """The name of each mutant, with the hash of its function."""
-    found = {}
-    for path in (COPY / "safe_sqs" / "policy").glob("*.meta"):
-        meta = json.loads(path.read_text(encoding="utf-8"))
-        for name in meta["exit_code_by_key"]:
-            found[name] = meta["hash_by_function_name"].get(function_of(name).rpartition(".")[2], "")
-    return found
+def may_be_in(text: str, file: Path) -> bool:
+    """True when a mutant of a file may have a text in its name, as far as the name of the file tells."""
+    start = get_mutant_name(file.relative_to(ROOT), "x")
+    return not text.startswith("safe_sqs.") or text.startswith(start) or start.startswith(text)
 
 
-def function_of(name: str) -> str:
-    """The function that a mutant is one of, as mutmut writes it."""
-    return name.rpartition("__mutmut_")[0]
+def make_mutants(file: Path, target: Path) -> tuple[list[str], dict[str, str], dict[str, tuple[int, int]]]:
+    """Write a file with all mutants of its functions. Gives their names, the hash of each function, and the lines."""
+    source = file.read_text(encoding="utf-8")
+    of = hashlib.sha256(source.encode()).hexdigest()
+    notes = Path(f"{target}.json")
+    if notes.exists():
+        known = json.loads(notes.read_text(encoding="utf-8"))
+        if known["of"] == of:
+            return known["made"]
+    mutated = mutate_file_contents(str(file.relative_to(ROOT)), source)
+    spans = {name: (span.start, span.end) for name, span in mutated.line_span_by_function_name.items()}
+    made = (list(mutated.mutant_names), dict(mutated.hash_by_function_name), spans)
+    target.write_text(mutated.code, encoding="utf-8")
+    notes.write_text(json.dumps({"of": of, "made": made}), encoding="utf-8")
+    return made
 
 
-def is_fine_when_imported(name: str) -> bool:
-    """True when no test fails in a process that has the mutant from its start."""
-    selection = [*config().pytest_add_cli_args, *config().pytest_add_cli_args_test_selection]
-    environment = os.environ | {"MUTANT_UNDER_TEST": name, "PYTHONPATH": str(COPY)}
-    command = [sys.executable, "-m", "pytest", "--rootdir=.", "-x", "-q", *selection]
-    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+def name_of_function(mutant: str) -> str:
+    """The function that a mutant is one of, as in "cache.VerdictCache.drop"; of policy.search, as in "search.cost"."""
+    name = re.sub(r"\.x_|\.xǁ|ǁ", ".", function_of(mutant))
+    return name.removeprefix("safe_sqs.").removeprefix("policy.")
 
 
 class Results:
     """What became of the mutants, kept in a file. One whose function has changed is forgotten."""
 
-    def __init__(self, hashes: dict[str, str]) -> None:
+    def __init__(self, file: Path, hashes: Mapping[str, str]) -> None:
+        self._file = file
         self._hashes = hashes
-        known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-        self._kept = {name: entry for name, entry in known.items() if hashes.get(name) == entry[1]}
+        self.read()
 
-    def of(self, name: str) -> str:
-        return self._kept.get(name, ("not tried",))[0]
+    def read(self) -> None:
+        known = json.loads(self._file.read_text(encoding="utf-8")) if self._file.exists() else {}
+        self._kept = {name: entry for name, entry in known.items() if self._hashes.get(name, entry[0]) == entry[0]}
 
-    def keep(self, name: str, result: str) -> None:
-        self._kept[name] = (result, self._hashes[name])
-        RESULTS.write_text(json.dumps(self._kept, indent=0), encoding="utf-8")
+    def of(self, name: str) -> Outcome:
+        return Outcome(*self._kept.get(name, ("", "not tried"))[1:])
 
+    def keep(self, name: str, outcome: Outcome) -> None:
+        self._kept[name] = (self._hashes[name], *outcome)
 
-class Trial:
-    """A plugin for pytest, which runs the tests once for each mutant instead of once."""
-
-    def __init__(self, names: list[str], results: Results) -> None:
-        self._names = names
-        self._results = results
-        stats = json.loads((COPY / "mutmut-stats.json").read_text(encoding="utf-8"))
-        self._tests = {function: set(tests) for function, tests in stats["tests_by_mangled_function_name"].items()}
-        self._seconds: dict[str, float] = stats["duration_by_test"]
-        self._breadth = Counter(test for tests in self._tests.values() for test in tests)
-        self._killers: dict[str, Counter[str]] = {}
-        self._pipes: dict[int, tuple[str, int]] = {}
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        import safe_sqs
-
-        assert Path(safe_sqs.__file__).is_relative_to(COPY)
-        session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
-        gc.freeze()
-        for done, name in enumerate(self._names):
-            while len(self._pipes) >= (os.cpu_count() or 1):
-                self._wait()
-            if done % 100 == 0:
-                tell(f"{done} of {len(self._names)}")
-            self._start(session, name)
-        while self._pipes:
-            self._wait()
-        return True
-
-    def _start(self, session: pytest.Session, name: str) -> None:
-        items = self._in_order(session.items, name)
-        read, write = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(read)
-            self._try(session, name, items, write)
-        os.close(write)
-        self._pipes[child] = (name, read)
-
-    def _in_order(self, items: list[pytest.Item], name: str) -> list[pytest.Item]:
-        """The tests that come to the function: those that have seen most of its mutants, then those that come to few
-        other functions."""
-        function = function_of(name)
-        killers = self._killers.get(function, Counter())
-        tests = self._tests.get(function, set())
-        chosen = [item for item in items if item.nodeid in tests]
-        chosen.sort(key=lambda item: (-killers[item.nodeid], self._breadth[item.nodeid]))
-        if name.startswith(BEHIND_A_CACHE):
-            chosen += [item for item in items if item.nodeid not in tests]
-        return chosen
-
-    def _try(self, session: pytest.Session, name: str, items: list[pytest.Item], write: int) -> None:
-        """Runs tests in this process, which is a fork, until one fails. It ends here, whatever happens."""
-        status = 1
-        try:
-            quiet = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(quiet, 1)
-            os.dup2(quiet, 2)
-            set_mutant_under_test(name)
-            plugins = session.config.pluginmanager
-            plugins.unregister(plugins.get_plugin("terminalreporter"))
-            failures = Failures()
-            plugins.register(failures)
-            for item, following in zip(items, [*items[1:], None], strict=True):
-                seconds = 2 + 10 * self._seconds.get(item.nodeid, 0)
-                signal.setitimer(signal.ITIMER_PROF, seconds)  # ends this process when they are used up
-                session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-                if failures.first:
-                    os.write(write, failures.first.encode())
-                    break
-            else:
-                status = 0
-        finally:
-            os._exit(status)
-
-    def _wait(self) -> None:
-        child, status = os.wait()
-        name, read = self._pipes.pop(child)
-        with os.fdopen(read, encoding="utf-8") as pipe:
-            killer = pipe.read()
-        if killer:
-            self._killers.setdefault(function_of(name), Counter())[killer] += 1
-        result = SURVIVED if status == 0 else TIMEOUT if os.WIFSIGNALED(status) else SEEN
-        self._results.keep(name, result)
+    def write(self) -> None:
+        self._file.write_text(json.dumps(self._kept, indent=0), encoding="utf-8")
 
 
-class Failures:
-    """Remembers the first test that failed."""
-
-    def __init__(self) -> None:
-        self.first = ""
-
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        if report.failed and not self.first:
-            self.first = report.nodeid
+# --- trying --------------------------------------------------------------------------------------------------------
 
 
-def report(names: Iterable[str], results: Results, shown: int) -> int:
-    """Prints what became of these mutants."""
-    names = list(names)
-    equal = re.findall(r"^- `(.+?)`:", EQUAL.read_text(encoding="utf-8"), re.MULTILINE)
-    survivors = [name for name in names if results.of(name) == SURVIVED]
-    changes = [change_of(name) for name in survivors]
-    real = [change for change in changes if not any(re.search(expression, change) for expression in equal)]
-    for change in real[:shown]:
-        tell(f"survived: {change}")
-    if len(real) > shown:
-        tell(f"and {len(real) - shown} more")
-    told_apart = len(names) - len(survivors) + len(real)
-    score = 100 * (1 - len(real) / max(told_apart, 1))
-    tell(
-        f"{len(names)} mutants of safe_sqs/policy: {len(names) - len(survivors)} seen by a test, {len(real)} not, and "
-        f"{len(survivors) - len(real)} equal to the original (tests/mutants.md)\n"
-        f"mutation score: {score:.1f} % (goal: {GOAL:.0f} %)"
+def try_mutants(
+    copy: Copy, known: Path, mutants: Sequence[str], tests: Sequence[str], results: Results, processes: int
+) -> None:
+    """Try mutants, in this process, which has to be a new one. Ends it with 2 where the tests fail without any."""
+    sys.path.insert(0, str(copy.folder))
+    os.environ["PYTHONPATH"] = str(copy.folder)
+    package = digest_of(sorted((ROOT / "safe_sqs").rglob("*.py")))
+    shared = digest_of(ROOT / "tests" / f"{name}.py" for name in SHARED_BY_TESTS)
+    last = time.monotonic()
+
+    def note(name: str, outcome: Outcome) -> None:
+        nonlocal last
+        results.keep(name, outcome)
+        if time.monotonic() - last > 5:
+            results.write()
+            last = time.monotonic()
+
+    trials = Trials(
+        mutants,
+        note,
+        known=known,
+        edition=lambda module: package + shared + digest_of([module]),
+        processes=processes,
+        tell=tell,
     )
-    return 0 if score >= GOAL else 1
+    status = pytest.main([*HOW, "-s", *tests], plugins=[trials])
+    if status not in (
+        pytest.ExitCode.OK,
+        pytest.ExitCode.NO_TESTS_COLLECTED,
+    ):  # it counts the tests that it runs itself
+        os._exit(2)
+    for name in mutants:
+        if results.of(name).result in (SURVIVED, NO_TEST) and function_of(name) in trials.while_importing:
+            note(name, when_imported(name, copy, tests))
+    for test in trials.wrong:
+        tell(f"fails without a mutant, so that its word counts for nothing: {test}")
+    for name in mutants:
+        if results.of(name).test in trials.wrong:
+            results.keep(name, Outcome("not tried"))
+    results.write()
+    sys.stdout.flush()
+    os._exit(2 if trials.wrong else 0)
 
 
-def change_of(name: str) -> str:
-    """The change that a mutant is: its function, the line that goes, and the line that comes."""
-    lines = [line for line in run(MUTMUT, "show", name).splitlines() if re.match(r"\+(?!\+\+)|-(?!--)", line)]
-    function = re.sub(r"\.x_|ǁ", ".", function_of(name).removeprefix("safe_sqs.policy.")).replace(".x.", ".")
-    return " ".join([function, *(re.sub(r"\s+", " ", line) for line in lines)])
+def digest_of(files: Iterable[Path]) -> str:
+    """What tells other contents of these files from those."""
+    texts = hashlib.sha256()
+    for file in files:
+        texts.update(file.read_bytes())
+    return texts.hexdigest()[:16]
+
+
+def when_imported(name: str, copy: Copy, tests: Sequence[str]) -> Outcome:
+    """What becomes of a mutant that is there from the start of a process, in functions that the import calls."""
+    environment = os.environ | {"MUTANT_UNDER_TEST": name, "PYTHONPATH": str(copy.folder)}
+    command = [sys.executable, "-m", "pytest", *HOW, "-x", *tests]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=900)
+    except subprocess.TimeoutExpired:
+        return Outcome(TIMED_OUT)
+    failed = re.search(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
+    return Outcome(SEEN, failed[1] if failed else "the import") if done.returncode else Outcome(SURVIVED)
+
+
+# --- telling -------------------------------------------------------------------------------------------------------
+
+
+NOTE = (
+    "mutmut changes what is inside of functions; what is evaluated on import, as the tables of the rules, and what is "
+    "under a decorator, as properties, it leaves alone. A mutant that takes ten times as long as the code, or hangs, "
+    "has timed out, and counts as seen. Equal are those that tests/mutants.md lists, with the reasons."
+)
+COLUMNS = ("module", "mutants", "seen", "timed out", "survived", "equal", "score %")
+
+
+class Count(NamedTuple):
+    """Of some mutants, how many became what. `survived` are those that nothing excuses."""
+
+    mutants: int
+    seen: int
+    timed_out: int
+    survived: int
+    equal: int
+
+    @property
+    def score(self) -> float:
+        return 100 * (1 - self.survived / max(self.mutants - self.equal, 1))
+
+    def row(self, name: str) -> tuple[object, ...]:
+        return (name, *self, f"{self.score:.1f}")
+
+
+def report(names: Sequence[str], copy: Copy, results: Results, chosen: argparse.Namespace) -> int:
+    """Prints what became of these mutants, and keeps it where that is wanted."""
+    equal = re.findall(r"^- `(.+?)`:", EQUAL.read_text(encoding="utf-8"), re.MULTILINE)
+    excused, survivors = set(), {}
+    used = Counter()
+    for name in names:
+        if results.of(name).result not in (SEEN, TIMED_OUT):
+            change = copy.change_of(name)
+            why = next((each for each in equal if re.search(each, change)), "")
+            used[why] += 1
+            excused.update([name] if why else [])
+            survivors.update({} if why else {name: change})
+    for name, change in list(survivors.items())[: chosen.show]:
+        tell(f"{results.of(name).result}: {change}  [{name}]")
+    if len(survivors) > chosen.show:
+        tell(f"and {len(survivors) - chosen.show} more")
+
+    def count(taken: Iterable[str]) -> Count:
+        taken = list(taken)
+        became = Counter(results.of(name).result for name in taken)
+        return Count(
+            len(taken),
+            became[SEEN],
+            became[TIMED_OUT],
+            sum(name in survivors for name in taken),
+            sum(name in excused for name in taken),
+        )
+
+    modules, areas = group_by(names, module_of), group_by(names, area_of)
+    by_module = [count(modules[module]).row(module) for module in sorted(modules)]
+    totals = {area: count(areas[area]) for area in sorted(areas)}
+    whole = count(names)
+    rows = [*by_module, *(total.row(f"all of {area}") for area, total in totals.items()), whole.row("all")]
+    table = Table("What became of the mutants", COLUMNS, rows, NOTE)
+    tell(as_text(table))
+    # Of a sample, a part may be too small for a score.
+    if chosen.keep:
+        keep_record(table, whole, chosen)
+    short = [area for area, total in (totals if not chosen.sample else {"all": whole}).items() if total.score < GOAL]
+    tell(
+        f"mutation score: {whole.score:.1f} % (goal: {GOAL:.0f} %{', missed by ' + ', '.join(short) if short else ''})"
+    )
+    return 1 if short else 0
+
+
+def keep_record(table: Table, whole: Count, chosen: argparse.Namespace) -> None:
+    """Write the figures to benchmarks/results/mutants.json."""
+    taken = f" SAMPLE={chosen.sample}" if chosen.sample else ""
+    keep(
+        "mutants",
+        title="Mutation tests",
+        command=f"make mutants{taken}",
+        tables=[table],
+        summary=f"Of {whole.mutants} small changes of the code, the tests see {whole.score:.1f} %.",
+    )
+
+
+def group_by(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for name in names:
+        grouped.setdefault(key(name), []).append(name)
+    return grouped
+
+
+def module_of(mutant: str) -> str:
+    """As in "rules.public_access"."""
+    return re.split(r"\.x[_ǁ]", mutant)[0].removeprefix("safe_sqs.")
+
+
+def area_of(mutant: str) -> str:
+    """The part of the package for which a goal is set."""
+    module = module_of(mutant)
+    for area, modules in AREAS.items():
+        if any(module == each or (each.endswith(".") and f"{module}.".startswith(each)) for each in modules):
+            return area
+    return "guard"
 
 
 def tell(text: str) -> None:

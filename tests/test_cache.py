@@ -393,6 +393,13 @@ def test_an_answer_does_not_replace_that_of_a_question_which_was_asked_later(cac
     assert (known.fresh, known.ends, known.fresh_wall, known.ends_wall) == before
 
 
+def test_of_two_questions_that_were_asked_in_the_same_moment_the_later_answer_stands(cache):
+    one, other = lead(cache).flight, cache.look_up(QUEUE, LOOP).flight
+    cache.settle(QUEUE, other, BAD)
+    cache.settle(QUEUE, one, GOOD)
+    assert verdict_in(cache) == GOOD
+
+
 def test_a_look_up_that_is_abandoned_does_not_bring_the_next_refresh_forward(cache, manual_clock):
     older, younger = two_looks(cache, manual_clock)
     cache.settle(QUEUE, younger, GOOD)
@@ -448,7 +455,11 @@ NAMESAKES = (
     b"https://queue.amazonaws.com/123456789012/orders",
     b"https://localhost:4566/000000000000/123456789012/orders/",
 )
-STRANGERS = (b"https://queue.amazonaws.com/210987654321/orders", b"https://queue.amazonaws.com/123456789012/invoices")
+STRANGERS = (
+    b"https://queue.amazonaws.com/210987654321/orders",
+    b"https://queue.amazonaws.com/123456789012/invoices",
+    b"https://queue.amazonaws.com/123456789012/ordersX",
+)
 
 
 @pytest.mark.parametrize("named", [QUEUE, *NAMESAKES])
@@ -457,6 +468,17 @@ def test_a_queue_is_dropped_under_every_url_and_no_other_queue_is(cache, named):
         store(cache, queue=each)
     cache.drop_namesakes(named)
     assert set(cache.entries) == set(STRANGERS)
+
+
+@pytest.mark.parametrize("postponed", [False, True])
+def test_with_a_dead_letter_queue_those_are_dropped_whose_dead_letters_it_takes(cache, manual_clock, postponed):
+    for queue, dead_letter in ((QUEUE, NAMESAKES[0] + b"-dead"), (b"other", STRANGERS[1]), (b"none", b"")):
+        cache.settle(queue, lead(cache, queue).flight, GOOD, dead_letter=dead_letter)
+    if postponed:
+        manual_clock.advance(EARLIEST_REFRESH)
+        cache.settle(QUEUE, lead(cache).flight, UNKNOWN)
+    cache.drop_namesakes(QUEUE + b"-dead")
+    assert set(cache.entries) == {b"other", b"none"}
 
 
 def test_what_is_being_fetched_about_a_queue_under_another_url_is_not_stored(cache):

@@ -17,7 +17,7 @@ from support import UNENCRYPTED
 from safe_sqs import RefusedError, UnverifiableError
 from safe_sqs.changes import look_at_change, touches
 from safe_sqs.events import Refused, Warned
-from safe_sqs.facts import look_at, name_of
+from safe_sqs.facts import look_at, name_of, queue_of_arn
 from safe_sqs.model import Ask, Facts, KeyManager, Queue, Unreadable
 from safe_sqs.rules import ALL_RULES
 
@@ -634,6 +634,52 @@ def test_the_manager_of_the_new_key_is_asked_for_where_the_level_needs_it():
     assert (before.key_manager, after_it.key_manager) == (None, KeyManager.CUSTOMER)
 
 
+def test_the_manager_of_the_old_key_is_asked_for_too():
+    asking = look_at_change("SetQueueAttributes", {"Attributes": {"KmsMasterKeyId": "k"}}, QUEUE, ALL, key_manager=True)
+    answers = [has(KmsMasterKeyId="j"), *({"KeyMetadata": {"KeyManager": each}} for each in ("AWS", "CUSTOMER"))]
+    asked, (before, after_it) = run(asking, *answers)
+    assert [each.parameters for each in asked[1:]] == [{"KeyId": "j"}, {"KeyId": "k"}]
+    assert (before.key_manager, after_it.key_manager) == (KeyManager.AWS, KeyManager.CUSTOMER)
+
+
+def test_an_attribute_that_is_emptied_is_gone():
+    change = {"Attributes": {"Policy": "", "KmsMasterKeyId": ""}}
+    assert after("SetQueueAttributes", change, Policy=policy(PUBLIC), KmsMasterKeyId="k") == Facts(QUEUE)
+
+
+def test_a_change_to_what_makes_no_sense_leaves_a_queue_that_cannot_be_read():
+    change = {"Attributes": {"SqsManagedSseEnabled": "yes"}}
+    asking = look_at_change("SetQueueAttributes", change, QUEUE, ALL, key_manager=False)
+    assert run(asking, has())[1] == Unreadable("an answer that makes no sense", "", QUEUE.arn)
+
+
+def test_the_first_permission_makes_a_policy_of_the_version_that_sqs_writes():
+    facts = after("AddPermission", permission("SendMessage"))
+    assert json.loads(facts.policy)["Version"] == "2008-10-17"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "account"),
+    [
+        ({"Policy": policy({**SHARED, "Resource": QUEUE.arn})}, ACCOUNT),
+        ({"Policy": policy(HTTPS_ONLY, {**SHARED, "Resource": [QUEUE.arn]})}, ACCOUNT),
+        ({"Policy": policy({**SHARED, "Resource": f"{QUEUE.arn}2"})}, ""),
+        ({"Policy": policy({**SHARED, "Resource": QUEUE.arn.replace("us-east-1", "eu-west-1")})}, ""),
+        ({"Policy": f'{{"Resource": "arn:aws:sqs:us-east-1:{chr(0x661) * 12}:orders"}}'}, ""),
+        ({"Policy": policy(SHARED)}, ""),
+        ({"VisibilityTimeout": "1"}, ""),
+        (None, ""),
+    ],
+)
+def test_the_account_of_a_new_queue_is_the_one_in_its_policy(attributes, account):
+    parameters = {"QueueName": "orders", "Attributes": attributes}
+    asking = look_at_change("CreateQueue", parameters, QUEUE._replace(account=""), ALL, key_manager=False)
+    asked, (before, after_it) = run(asking)
+    assert asked == []
+    assert before == Facts(QUEUE._replace(account=account), sse_sqs=True)
+    assert after_it == before._replace(policy=(attributes or {}).get("Policy"))
+
+
 def test_a_new_queue_has_nothing_to_be_looked_at():
     new = QUEUE._replace(account="", name="")
     asking = look_at_change("CreateQueue", {"Attributes": {"KmsMasterKeyId": "k"}}, new, ALL, key_manager=False)
@@ -689,6 +735,28 @@ def test_a_queue_url_names_account_and_queue_or_nothing(url, account, name):
     queue = name_of(url, "eu-west-1", "aws-cn")
     assert queue == Queue(url, "aws-cn", "eu-west-1", account, name)
     assert queue.arn == (f"arn:aws-cn:sqs:eu-west-1:{account}:{name}" if name else "")
+
+
+@pytest.mark.parametrize(
+    ("arn", "endpoint", "queue"),
+    [
+        (QUEUE.arn, "https://sqs.us-east-1.amazonaws.com", QUEUE),
+        (QUEUE.arn, "https://sqs.us-east-1.amazonaws.com/", QUEUE),
+        (QUEUE.arn, "", QUEUE._replace(url="")),
+        (
+            f"arn:aws-cn:sqs:cn-north-1:{OTHER}:orders.fifo",
+            "http://localhost:4566/x",
+            Queue(f"http://localhost:4566/x/{OTHER}/orders.fifo", "aws-cn", "cn-north-1", OTHER, "orders.fifo"),
+        ),
+        (QUEUE.arn.replace(":sqs:", ":sns:"), "https://sqs.us-east-1.amazonaws.com", None),
+        (f"{QUEUE.arn}:more", "", None),
+        ("orders", "", None),
+        ("", "", None),
+    ],
+)
+def test_an_arn_names_a_queue_at_an_endpoint_or_nothing(arn, endpoint, queue):
+    assert queue_of_arn(arn, endpoint) == queue
+    assert endpoint or queue_of_arn(arn) == queue
 
 
 def look(*answers: Any, queue: Queue = QUEUE, key_manager: bool = False) -> Any:
@@ -764,8 +832,8 @@ def test_a_dead_letter_queue_that_cannot_be_read_leaves_the_rest():
 def test_a_redrive_policy_that_makes_no_sense_is_no_dead_letter_queue_that_is_fine(text):
     asked, facts = look(has(RedrivePolicy=text))
     assert len(asked) == 1
-    assert isinstance(facts.dead_letter, Unreadable)
-    assert facts.dead_letter.code == "an answer that makes no sense"
+    subject = "dead" if text.endswith('"dead"}') else "RedrivePolicy"
+    assert facts.dead_letter == Unreadable("an answer that makes no sense", "", subject)
 
 
 @pytest.mark.parametrize("state", [{}, {"RedrivePolicy": ""}])
@@ -807,6 +875,10 @@ def test_the_manager_of_the_dead_letter_queues_key_is_asked_for_too():
         has(RedrivePolicy=REDRIVE), dead_answer, {"KeyMetadata": {"KeyManager": "CUSTOMER"}}, key_manager=True
     )
     assert facts.dead_letter.key_manager is KeyManager.CUSTOMER
+    assert look(has(RedrivePolicy=REDRIVE), dead_answer)[1].dead_letter.key_manager is None, "nobody wants to know"
+    refused = Unreadable("AccessDenied", "GetQueueAttributes", "")
+    _, facts = look(has(RedrivePolicy=REDRIVE), refused, key_manager=True)
+    assert facts.dead_letter == Unreadable("AccessDenied", "sqs:GetQueueAttributes", DEAD_ARN)
 
 
 def test_a_change_is_judged_after_the_answer_of_this_very_queue(server):

@@ -6,6 +6,7 @@ import json
 from datetime import date, datetime, timezone
 
 import pytest
+from support import NEXT_MONTH
 
 from safe_sqs import Config
 from safe_sqs.evaluation import QUEUE_RULES, Compliance, Opinion, State, evaluation_from, evaluation_of
@@ -63,7 +64,7 @@ def test_the_state_of_a_rule_says_what_it_found(facts, rule, state):
 
 
 def test_an_exempt_rule_is_neither_passed_nor_found():
-    exemption = {"queue": QUEUE.arn, "rule": "public-access", "reason": "partners", "until": "2026-12-01"}
+    exemption = {"queue": QUEUE.arn, "rule": "public-access", "reason": "partners", "until": NEXT_MONTH}
     evaluation = evaluate(PUBLIC, exemptions=[exemption])
     assert evaluation.state_of("public-access") is State.EXEMPT
     assert evaluation.compliance() is Compliance.COMPLIANT
@@ -100,6 +101,28 @@ def test_of_a_practice_the_worst_rule_counts(facts, practice, state):
 )
 def test_what_is_certain_comes_before_what_could_not_be_told(facts, fail_on, compliance):
     assert evaluate(facts).compliance(fail_on) is compliance
+
+
+def test_of_what_a_rule_found_the_worst_counts_and_doubt_is_not_worse_than_a_warning():
+    warned = evaluate(NO_POLICY).findings[0]
+    doubtful = warned._replace(unverifiable=True)
+    for findings in ((warned, doubtful), (doubtful, warned)):
+        evaluation = evaluation_of(QUEUE, Verdict(findings), Config(), TODAY)
+        assert evaluation.state_of("tls-only-policy") is State.WARNED
+    refused = warned._replace(mode=Mode.ENFORCE)
+    for findings in ((warned, refused), (doubtful, refused)):
+        assert evaluation_of(QUEUE, Verdict(findings), Config(), TODAY).state_of(warned.rule) is State.REFUSED
+
+
+def test_the_data_names_the_queue_by_its_url_and_its_arn():
+    assert evaluate(GOOD).as_data()["queue"] == {
+        "url": QUEUE.url,
+        "partition": "aws",
+        "region": "us-east-1",
+        "account": "123456789012",
+        "name": "orders",
+        "arn": "arn:aws:sqs:us-east-1:123456789012:orders",
+    }
 
 
 @pytest.mark.parametrize("facts", [GOOD, PUBLIC, UNREADABLE, GARBLED_POLICY], ids=["good", "public", "no", "garbled"])
@@ -147,4 +170,6 @@ def test_a_tally_counts_by_rule_and_by_practice():
     assert tally.by_rule["public-access", State.REFUSED] == 2
     assert tally.by_rule["public-access", State.PASSED] == 1
     assert tally.by_practice[Practice.IAM_ROLES, State.AT_RUN_TIME] == 3
+    assert tally.by_practice[Practice.NOT_PUBLIC, State.REFUSED] == 2
+    assert tally.by_practice[Practice.NOT_PUBLIC, State.PASSED] == 1
     assert tally.by_compliance[Compliance.NON_COMPLIANT] == 2

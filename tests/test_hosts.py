@@ -339,6 +339,11 @@ def test_a_region_that_botocore_does_not_know_yet_is_accepted_by_its_pattern():
     assert is_aws("sqs.us-gov-south-7.amazonaws.com")
 
 
+def test_a_name_with_letters_outside_ascii_fits_no_pattern_of_regions():
+    assert not is_aws_host("sqs.us-\u00fcnten-1.amazonaws.com", "sqs", partitions())
+    assert not is_aws_host("sqs.us-east-\u0661.amazonaws.com", "sqs", partitions())
+
+
 def test_every_partition_of_botocore_is_read():
     with_regions = {partition.id for partition in partitions() if partition.regions and partition.dns_suffix}
     assert {"aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b"} <= with_regions

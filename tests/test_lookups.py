@@ -1066,7 +1066,8 @@ def send(client):
 def child(client):
     # Both kinds of client: the one that came along with the fork, and one that is made here.
     assert sum(map(len, all_caches())) == 0, "the child starts with verdicts of its parent"
-    send(client or make())
+    first = client or make()  # held, as the cache goes with the last client
+    send(first)
     send(make())
 """
 FORKS = {

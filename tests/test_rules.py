@@ -616,7 +616,30 @@ def test_for_a_queue_without_a_name_the_account_of_the_condition_is_left_open():
 
 def test_a_service_of_which_it_could_not_be_told_is_a_problem(no_patience):
     tied = statement(Principal=SNS, Condition={"StringEquals": {"aws:SourceAccount": OWN}})
-    assert len(found("least-privilege", Facts(QUEUE, policy=policy(tied)))) == 1
+    (problem,) = problems("least-privilege", Facts(QUEUE, policy=policy(tied)))
+    assert problem.found == "it could not be told for whom sns.amazonaws.com may act: statement number 1"
+    assert problem.unverifiable
+
+
+def test_an_account_of_which_it_could_not_be_told_is_a_problem(no_patience):
+    partner = Facts(QUEUE, policy=policy(statement(Principal={"AWS": "444455556666"})))
+    (problem,) = problems("least-privilege", partner, trusted_accounts=[OWN])
+    assert problem.found == "it could not be told whether account 444455556666 is let in: statement number 1"
+    assert problem.unverifiable
+
+
+@pytest.mark.parametrize("principal", [SNS, {"AWS": "444455556666"}])
+def test_a_service_and_an_account_that_are_seen_to_be_let_in_are_no_doubt(principal):
+    facts = Facts(QUEUE, policy=policy(statement(Principal=principal)))
+    (problem,) = problems("least-privilege", facts, trusted_accounts=[OWN])
+    assert problem.unverifiable is False
+
+
+@pytest.mark.parametrize("entry", [WIDE, statement(Principal=SNS), statement(Principal={"AWS": "444455556666"})])
+def test_what_is_granted_on_another_queue_is_granted_to_nobody_here(entry):
+    elsewhere = Facts(QUEUE, policy=policy({**entry, "Resource": DEAD.arn}))
+    assert len(found("least-privilege", Facts(QUEUE, policy=policy(entry)), trusted_accounts=[OWN])) == 1
+    assert found("least-privilege", elsewhere, trusted_accounts=[OWN]) == []
 
 
 def test_the_finding_about_an_account_names_it_and_those_that_are_trusted():
@@ -1074,6 +1097,36 @@ def test_the_order_of_statements_is_no_change(settings):
     forward, backward = with_policy(*statements), with_policy(*reversed(statements))
     assert judge_queue(forward, QUEUE, Config(**settings), TODAY).findings
     assert added(forward, backward, **settings) == added(backward, forward, **settings) == []
+    source = SSE_SQS._replace(policy=policy(HTTPS_ONLY))
+    forward, backward = (source._replace(dead_letter=each._replace(queue=DEAD)) for each in (forward, backward))
+    assert rules_of(judge_queue(forward, QUEUE, Config(**settings), TODAY))[0] == "dead-letter-queue"
+    assert added(forward, backward, **settings) == added(backward, forward, **settings) == []
+
+
+def test_a_service_or_account_in_another_statement_than_before_is_no_new_problem():
+    settings = {"modes": {"least-privilege": "enforce"}, "trusted_accounts": [OWN]}
+    service, partner = statement(Principal=SNS), statement(Principal={"AWS": "444455556666"})
+    forward, backward = with_policy(service, partner), with_policy(partner, service)
+    assert found("least-privilege", forward, **settings) != found("least-privilege", backward, **settings)
+    assert added(forward, backward, **settings) == []
+
+
+def test_a_key_whose_manager_cannot_be_told_for_another_reason_than_before_is_no_new_problem():
+    throttled = SSE_KMS._replace(key_manager=Unreadable("ThrottlingException", "", "alias/orders"))
+    refused = SSE_KMS._replace(key_manager=NOT_ALLOWED)
+    assert found("queue-encryption", throttled, **CUSTOMER_KEY_LEVEL) != found(
+        "queue-encryption", refused, **CUSTOMER_KEY_LEVEL
+    )
+    assert added(throttled, refused, **CUSTOMER_KEY_LEVEL) == []
+    other = refused._replace(kms_key="alias/other")
+    assert added(refused, other, **CUSTOMER_KEY_LEVEL) == ["queue-encryption"]
+
+
+def test_doubt_about_one_statement_does_not_cover_doubt_about_another(no_patience):
+    other = {**PUBLIC, "Action": "sqs:GetQueueUrl"}
+    settings = {"modes": {"least-privilege": "off", "tls-only-policy": "off"}}
+    assert added(with_policy(PUBLIC), with_policy(PUBLIC), **settings) == []
+    assert added(with_policy(PUBLIC), with_policy(PUBLIC, other), **settings) == ["public-access"]
 
 
 @pytest.mark.parametrize(
@@ -1187,3 +1240,307 @@ def test_when_unverifiable_holds_for_changes():
     assert judge_change(CUSTOMER_KEY, unknown, Config(**settings), TODAY).refusals
     warned = judge_change(CUSTOMER_KEY, unknown, Config(**settings, when_unverifiable="warn"), TODAY)
     assert [finding.mode for finding in warned.findings] == [Mode.WARN]
+
+
+# --- the sentences -----------------------------------------------------------------------------------------------
+
+READ_IN_TWO_WAYS = (
+    "an endpoint URL that could be read in more than one way (user information, a back slash, white space, or letters "
+    "outside ASCII)"
+)
+REMOVE_THE_KEYS = (
+    "let an IAM role supply the credentials (instance profile, task role, execution role, IAM Identity Center, or "
+    "assume-role in the AWS config file) and remove the stored keys"
+)
+MAKE_AN_ENDPOINT = (
+    "create an interface VPC endpoint for com.amazonaws.REGION.sqs with private DNS in this VPC, or pass its own name "
+    "as endpoint_url"
+)
+SET_THE_KEY = f"aws sqs set-queue-attributes --queue-url {QUEUE.url} --attributes KmsMasterKeyId=KEY"
+KMS_LEVEL = {"levels": {"queue-encryption": "kms"}}
+CUSTOMER_KEY_LEVEL = {"levels": {"queue-encryption": "customer-key"}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "thing", "settings", "sentences"),
+    [
+        (
+            "https-endpoint",
+            connection("http://localhost/"),
+            {},
+            (
+                "plain HTTP to http://localhost",
+                "https://",
+                "find where the endpoint is set (endpoint_url, use_ssl, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_SQS, "
+                "endpoint_url in the AWS config file) and use https there, or leave it out",
+            ),
+        ),
+        (
+            "tls-verification",
+            connection(certificates_checked=False),
+            {},
+            (
+                "certificate verification is switched off",
+                "certificates are checked against a certificate authority",
+                "remove verify=False, and any empty AWS_CA_BUNDLE or REQUESTS_CA_BUNDLE; for a private authority pass "
+                "the path of its certificate as verify=, or name it in AWS_CA_BUNDLE",
+            ),
+        ),
+        (
+            "tls-verification",
+            connection(proxy_sees_plain_text=True),
+            {},
+            (
+                "the HTTPS proxy is asked to forward requests, so it reads them (proxy_use_forwarding_for_https)",
+                "a tunnel through the proxy (CONNECT)",
+                "remove proxy_use_forwarding_for_https from proxies_config",
+            ),
+        ),
+        (
+            "endpoint-host",
+            connection("https://u:p@host/"),
+            {},
+            (
+                READ_IN_TWO_WAYS,
+                "a host of Amazon SQS, or one in trusted_endpoint_hosts",
+                "write the endpoint as https://HOST or https://HOST:PORT",
+            ),
+        ),
+        (
+            "endpoint-host",
+            connection("https://host/"),
+            {},
+            (
+                "the host host",
+                "a host of Amazon SQS, or one in trusted_endpoint_hosts",
+                'remove the endpoint setting that leads there, or, if the host is yours, add "host" to '
+                "trusted_endpoint_hosts",
+            ),
+        ),
+        (
+            "endpoint-host",
+            connection("https://sqs.us-east-1.amazonaws.com:8443/"),
+            {},
+            (
+                "port 8443 of sqs.us-east-1.amazonaws.com",
+                "the standard port, 443",
+                "remove the port from the endpoint URL",
+            ),
+        ),
+        (
+            "endpoint-host",
+            connection(VPC_ENDPOINT_URL),
+            {"vpc_endpoints": ["vpce-8", "vpce-9"]},
+            (
+                "the VPC endpoint vpce-0a1b",
+                "one of vpce-8, vpce-9",
+                'use one of those, or add "vpce-0a1b" to vpc_endpoints',
+            ),
+        ),
+        (
+            "static-credentials",
+            connection(identity=Identity(IdentityKind.UNSIGNED)),
+            {},
+            (
+                "a request without a Signature Version 4 signature",
+                "a signature made with temporary credentials",
+                "remove signature_version=UNSIGNED, or whatever takes the signature away",
+            ),
+        ),
+        (
+            "static-credentials",
+            connection(identity=Identity(IdentityKind.LONG_TERM)),
+            {},
+            (
+                "long-term credentials: the access key",
+                "temporary credentials (an access key id that begins with ASIA, with a session token)",
+                REMOVE_THE_KEYS,
+            ),
+        ),
+        (
+            "static-credentials",
+            connection(identity=STATIC_TEMPORARY),
+            {"profile": "strict"},
+            (
+                "temporary credentials that nothing renews: the access key that ends in LE01",
+                "credentials from a provider that renews them by itself",
+                REMOVE_THE_KEYS,
+            ),
+        ),
+        (
+            "vpc-route",
+            connection(proxied=True),
+            {},
+            (
+                "a proxy that resolves the endpoint's name, so its addresses are not known here",
+                "an endpoint that resolves to private addresses only",
+                "exclude the endpoint from the proxy (NO_PROXY)",
+            ),
+        ),
+        (
+            "vpc-route",
+            connection(addresses=()),
+            {},
+            (
+                "the endpoint's name does not resolve",
+                "an endpoint that resolves to private addresses only",
+                MAKE_AN_ENDPOINT,
+            ),
+        ),
+        (
+            "vpc-route",
+            connection(addresses=("8.8.8.8",)),
+            {},
+            (
+                "the endpoint resolves to the public address 8.8.8.8",
+                "an endpoint that resolves to private addresses only",
+                MAKE_AN_ENDPOINT,
+            ),
+        ),
+        (
+            "queue-encryption",
+            NO_SSE,
+            KMS_LEVEL,
+            (
+                "no server-side encryption (SqsManagedSseEnabled and KmsMasterKeyId are not set)",
+                "server-side encryption with a KMS key (SSE-KMS)",
+                SET_THE_KEY,
+            ),
+        ),
+        (
+            "queue-encryption",
+            SSE_SQS,
+            KMS_LEVEL,
+            (
+                "encryption with a key that SQS owns (SSE-SQS)",
+                "server-side encryption with a KMS key (SSE-KMS)",
+                SET_THE_KEY,
+            ),
+        ),
+        (
+            "queue-encryption",
+            AWS_KEY,
+            CUSTOMER_KEY_LEVEL,
+            (
+                "encryption with the key alias/aws/sqs, which AWS manages",
+                "server-side encryption with a KMS key that you manage",
+                "create a KMS key, let the queue's users and senders use it, and set it as KmsMasterKeyId",
+            ),
+        ),
+        (
+            "queue-encryption",
+            SSE_KMS,
+            CUSTOMER_KEY_LEVEL,
+            (
+                "it is not known who manages the key alias/orders (nobody asked)",
+                "server-side encryption with a KMS key that you manage",
+                "allow kms:DescribeKey on the key to this program, or lower the level to kms",
+            ),
+        ),
+        (
+            "least-privilege",
+            Facts(QUEUE, policy=policy(WIDE)),
+            {},
+            (
+                f"the queue's policy grants {ROLE_ARN} more than one role needs: sqs:*, by statement number 1",
+                "the actions of a producer, a consumer or an administrator, named one by one",
+                "list the actions that the principal needs, and split administration from sending and receiving",
+            ),
+        ),
+        (
+            "least-privilege",
+            Facts(QUEUE, policy=policy(statement(Principal=SNS))),
+            {},
+            (
+                "the queue's policy lets sns.amazonaws.com in for whomever it acts: statement number 1",
+                "a condition on aws:SourceArn or aws:SourceAccount where a service is the principal",
+                f'add the condition "StringEquals": {{"aws:SourceAccount": "{OWN}"}} to that statement',
+            ),
+        ),
+        (
+            "dead-letter-queue",
+            Facts(QUEUE, dead_letter=Unreadable("RequestThrottled", "", DEAD.arn)),
+            {},
+            (
+                f"the dead-letter queue {DEAD.arn} could not be read (RequestThrottled)",
+                "a dead-letter queue that can be judged",
+                "correct the redrive policy, or look at that queue with aws sqs get-queue-attributes",
+            ),
+        ),
+    ],
+)
+def test_a_rule_says_what_it_found_what_it_expected_and_what_to_do_next(rule, thing, settings, sentences):
+    (problem,) = problems(rule, thing, **settings)
+    assert problem[:3] == sentences
+
+
+def test_what_the_policy_rules_expect_is_said_in_the_words_of_iam():
+    (problem,) = problems("tls-only-policy", Facts(QUEUE))
+    assert problem.expected == 'a statement that denies sqs:* to "*" when aws:SecureTransport is false'
+    (problem,) = problems("vpc-only-policy", Facts(QUEUE))
+    assert problem.expected == ("a statement that denies everyone who does not come from a VPC or a VPC endpoint")
+
+
+ALLOW_THE_LOOK = (
+    "allow sqs:GetQueueAttributes on the queue to this program; for a queue of somebody else's, set when_unverifiable "
+    'to "warn" for its ARN'
+)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "sentences"),
+    [
+        (
+            lambda: unreadable_request(Config()),
+            (
+                "the body of the request is not the JSON that SQS speaks, so its queue is not known",
+                "a request of botocore's SQS client, with its body as botocore wrote it",
+                "make the request with a client of boto3 1.35 or newer, and remove what rewrites its body",
+            ),
+        ),
+        (
+            lambda: inside_a_look(Config()),
+            (
+                "the call was made from within the guard's own look at the queue",
+                "no use of the queue by handlers of GetQueueAttributes, nor by a log handler during that call",
+                "let the log handler that sends to this queue leave out what botocore and urllib3 log",
+            ),
+        ),
+        (
+            lambda: judge_queue(NO_ANSWER, QUEUE, Config(), TODAY),
+            (
+                "the queue's attributes could not be read: RequestThrottled",
+                "an answer, for queue-encryption, public-access, dead-letter-queue",
+                "try again; if it stays so, look at the queue with aws sqs get-queue-attributes",
+            ),
+        ),
+        (
+            lambda: judge_queue(NO_PERMISSION, QUEUE, Config(), TODAY),
+            (
+                "the queue's attributes could not be read: AccessDenied",
+                "an answer, for queue-encryption, public-access, dead-letter-queue",
+                ALLOW_THE_LOOK,
+            ),
+        ),
+        (
+            lambda: judge_queue(Facts(QUEUE, sse_sqs=True, policy="[]"), QUEUE, Config(), TODAY),
+            (
+                "the queue's policy cannot be read: policy: is not an object",
+                "a policy by the grammar of IAM",
+                "correct the policy, or set it anew",
+            ),
+        ),
+    ],
+    ids=["body", "inside of a look", "throttled", "not allowed", "policy"],
+)
+def test_the_judge_says_what_it_could_not_tell_and_what_to_do_next(verdict, sentences):
+    (finding,) = verdict().refusals
+    assert finding[2:5] == sentences
+
+
+def test_a_rule_that_crashes_says_whom_to_tell(monkeypatch):
+    rule = RULES_BY_NAME["public-access"]._replace(check=crashing)
+    monkeypatch.setattr(judge, "ALL_RULES", (rule,))
+    (finding,) = judge_queue(GOOD, QUEUE, Config(), TODAY).refusals
+    assert finding.expected == "a rule that can tell"
+    assert finding.next_step == "report this to the maintainers of safe_sqs, with the queue's attributes"

@@ -20,6 +20,7 @@ from sockets import Listener, listening
 from support import REGION
 
 from safe_sqs import Config, ConfigError, GuardError, events, guard, judge, subscribe
+from safe_sqs.model import without_secrets
 from safe_sqs.rules import ALL_RULES
 
 SECRETS = {
@@ -441,6 +442,25 @@ def test_the_access_key_is_shown_by_its_last_four_letters(stage_for):
     stage.use(stage.client(client=LONG_TERM))
     assert all("the access key that ends in 0008" in str(error) for error in stage.errors)
     assert stage.errors
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://sqs.us-east-1.amazonaws.com/1/orders", "https://sqs.us-east-1.amazonaws.com/1/orders"),
+        ("https://me:secret@host:4566/1/orders", "https://host:4566/1/orders"),
+        ("https://me:a@b@host/1/orders", "https://host/1/orders"),
+        ("me:secret@host/1/orders", "host/1/orders"),
+        ("https://host/1/orders?token=secret", "https://host/1/orders"),
+        ("https://host/1/orders#secret", "https://host/1/orders"),
+        ("https://host/1/orders#secret?secret", "https://host/1/orders"),
+        ("https://host/1/orders?secret#me@secret", "https://host/1/orders"),
+        ("orders", "orders"),
+        ("", ""),
+    ],
+)
+def test_a_url_is_shown_without_user_information_query_and_fragment(url, shown):
+    assert without_secrets(url) == shown
 
 
 def test_the_secrets_are_what_the_clients_really_send(stage_for):
