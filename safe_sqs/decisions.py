@@ -43,7 +43,6 @@ class Guard:
 
     def __init__(self, scope: Scope, partitions: tuple[Partition, ...], clock: Clock | None = None) -> None:
         self.config = scope.config
-        self.partitions = partitions
         self.clock = clock or Clock()
         self.cache = shared_cache(scope, scope.config.ttl_seconds, self.clock)
         self._endpoint = scope.endpoint.rstrip("/")

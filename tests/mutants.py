@@ -77,18 +77,22 @@ GROUPS = {
             "cache",
             "changes",
             "credentials",
+            "decisions",
             "drop_in",
             "errors",
             "evaluation",
             "events",
+            "guarded",
             "hosts",
             "in_flight",
             "late",
             "lookups",
             "operations",
+            "report",
             "rules",
             "secrets",
             "transport",
+            "usage",
         ),
     ),
     "policy": Group(
@@ -399,7 +403,8 @@ def report(names: Sequence[str], copy: Copy, results: Results, chosen: argparse.
 
 def keep_record(table: Table, whole: Count, chosen: argparse.Namespace) -> None:
     """Write the figures to benchmarks/results/mutants.json."""
-    taken = f" SAMPLE={chosen.sample}" if chosen.sample else ""
+    parts = [f"--group {group}" for group in chosen.group or ()] + [f"--only {text}" for text in chosen.only or ()]
+    taken = (f" SAMPLE={chosen.sample}" if chosen.sample else "") + (f' MUTANTS="{" ".join(parts)}"' if parts else "")
     keep(
         "mutants",
         title="Mutation tests",

@@ -745,8 +745,8 @@ def test_a_queue_url_names_account_and_queue_or_nothing(url, account, name):
         (QUEUE.arn, "", QUEUE._replace(url="")),
         (
             f"arn:aws-cn:sqs:cn-north-1:{OTHER}:orders.fifo",
-            "http://localhost:4566/x",
-            Queue(f"http://localhost:4566/x/{OTHER}/orders.fifo", "aws-cn", "cn-north-1", OTHER, "orders.fifo"),
+            "http://localhost:4566/X/",
+            Queue(f"http://localhost:4566/X/{OTHER}/orders.fifo", "aws-cn", "cn-north-1", OTHER, "orders.fifo"),
         ),
         (QUEUE.arn.replace(":sqs:", ":sns:"), "https://sqs.us-east-1.amazonaws.com", None),
         (f"{QUEUE.arn}:more", "", None),

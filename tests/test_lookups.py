@@ -25,6 +25,8 @@ from support import LONG_TERM, REGION, UNENCRYPTED
 from safe_sqs import Mode, RefusedError, UnverifiableError, subscribe
 from safe_sqs.cache import REFUSAL_SECONDS, UNVERIFIABLE_SECONDS
 from safe_sqs.events import LookedUp, Noticed, Outcome, Refused, Warned
+from safe_sqs.hooks import unreadable
+from safe_sqs.model import Ask, Unreadable
 from safe_sqs.rules import ALL_RULES, RULES_BY_NAME
 
 THREADS = 64
@@ -1000,6 +1002,24 @@ def test_the_dead_letter_queue_is_held_to_the_same_level(make_client, make_pair,
     assert (finding.rule, "which AWS manages" in finding.found) == ("dead-letter-queue", True)
 
 
+@pytest.mark.parametrize(
+    ("changed", "looks"), [("dead", {"source": 2, "dead": 2}), ("other", {"source": 1, "dead": 1}), ("source", None)]
+)
+def test_after_a_change_of_the_dead_letter_queue_its_source_is_looked_at_anew(server, changed, looks):
+    redrive = redrive_to(f"arn:aws:sqs:{REGION}:{scripted.ACCOUNT}:dead")
+
+    def answer(asked: Asked) -> Answer:
+        return attributes(asked, **(redrive if asked.queue == server.queue("source") else {}))
+
+    server.script["GetQueueAttributes"] = answer
+    client = server.client()
+    send(client, server.queue("source"))
+    client.set_queue_attributes(QueueUrl=server.queue(changed), Attributes={"VisibilityTimeout": "1"})
+    send(client, server.queue("source"))
+    expected = looks or {"source": 2, "dead": 2}
+    assert {name: server.count(queue=server.queue(name)) for name in expected} == expected
+
+
 def test_the_dead_letter_queue_is_not_looked_at_when_its_rule_is_off(make_client, make_pair):
     client = make_client(modes={"dead-letter-queue": "off"})
     sent = look_ups(client)
@@ -1150,6 +1170,30 @@ def test_a_child_process_starts_with_an_empty_cache_and_works(server, tmp_path, 
     assert finished.returncode == 0, finished.stderr
     # One look-up by the parent, one by the child, whose two clients share; four sends in all.
     assert (server.count(), server.count("SendMessage")) == (2, 4)
+
+
+# --- what an answer says -------------------------------------------------------------------------------------------
+
+ASK = Ask("sqs", "GetQueueAttributes", {})
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ClientError({"Error": {"Code": "AccessDenied"}}, "x"), Unreadable("AccessDenied", "GetQueueAttributes", "")),
+        (
+            ClientError({"Error": {"Code": "AccessDeniedException"}}, "x"),
+            Unreadable("AccessDeniedException", "GetQueueAttributes", ""),
+        ),
+        (ClientError({"Error": {"Code": "RequestThrottled"}}, "x"), Unreadable("RequestThrottled", "", "")),
+        (ClientError({"Error": {"Message": SECRET}}, "x"), Unreadable("no error code", "", "")),
+        (ClientError({}, "x"), Unreadable("no error code", "", "")),
+        (NoCredentialsError(), Unreadable("NoCredentialsError", "", "")),
+        (ValueError(SECRET), Unreadable("an answer that makes no sense", "", "")),
+    ],
+)
+def test_of_a_look_up_that_failed_its_code_is_told_and_nothing_else(error, said):
+    assert unreadable(error, ASK) == said
 
 
 # --- queues to verify at the start ---------------------------------------------------------------------------------

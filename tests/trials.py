@@ -194,21 +194,22 @@ class Trials:
         self._keep(mutant, outcome)
 
     def _in_order(self, mutant: str) -> list[str]:
-        """Tests that come to the function, as many as may be run: first those that saw other mutants of it, cheap ones
-        before others, then one of each function of tests, then the next of each."""
+        """Tests that come to the function, as many as may be run: first those that saw other mutants of it, then cheap
+        ones before others, and one of each function of tests before the next of any."""
         function = function_of(mutant)
         killers = self._killers.get(function, Counter())
+        tests = self._tests.get(function, [])
         turns: Counter[str] = Counter()
         turn = {}
-        for test in sorted(
-            self._tests.get(function, ()), key=lambda test: (self._breadth[test] * self._cost(test), test)
-        ):
+        for test in sorted(tests, key=lambda test: (self._breadth[test] * self._cost(test), test)):
             of = test.partition("[")[0]
             turn[test] = turns[of]
             turns[of] += 1
         in_order, left = [], _MOST_SECONDS_OF_ALL
-        for test in sorted(turn, key=lambda test: (-killers[test] / self._cost(test), turn[test])):
-            left -= self._cost(test)
+        for test in sorted(
+            turn, key=lambda each: (-killers[each] / self._cost(each), self._cost(each) > 0.2, turn[each])
+        ):
+            left -= 0.02 + self._seconds[test][0]
             if left > 0:
                 in_order.append(test)
         return in_order
