@@ -1103,6 +1103,14 @@ def test_the_order_of_statements_is_no_change(settings):
     assert added(forward, backward, **settings) == added(backward, forward, **settings) == []
 
 
+def test_another_bad_dead_letter_queue_is_a_new_problem():
+    bad = Facts(DEAD, policy=policy(HTTPS_ONLY))
+    source = SSE_SQS._replace(policy=policy(HTTPS_ONLY), dead_letter=bad)
+    assert added(source, source) == []
+    other = bad._replace(queue=DEAD._replace(name="graveyard"))
+    assert added(source, source._replace(dead_letter=other)) == ["dead-letter-queue"]
+
+
 def test_a_service_or_account_in_another_statement_than_before_is_no_new_problem():
     settings = {"modes": {"least-privilege": "enforce"}, "trusted_accounts": [OWN]}
     service, partner = statement(Principal=SNS), statement(Principal={"AWS": "444455556666"})
