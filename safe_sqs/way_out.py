@@ -119,18 +119,22 @@ class _Straight:
         return self._session.request(*arguments, **(more | {"allow_redirects": False}))
 
 
+class _GetStraight:
+    """In place of what hands out a session of aiohttp, whoever's that is."""
+
+    def __init__(self, get_session: Callable[[Any], Any]) -> None:
+        self._get_session = get_session
+
+    async def __call__(self, proxy_url: Any) -> _Straight:
+        return _Straight(await self._get_session(proxy_url))
+
+
 def _follow_no_redirect(http_session: Any) -> None:
     """Have a session of aiobotocore follow no redirect, as botocore's own does not: aiohttp would send the message and
     the session token wherever an answer points to, over plain HTTP too."""
     is_of_aiohttp = hasattr(http_session, "_sessions")
-    if not is_of_aiohttp or "_get_session" in vars(http_session):
-        return
-    get_session = http_session._get_session
-
-    async def straight(proxy_url: Any) -> _Straight:
-        return _Straight(await get_session(proxy_url))
-
-    http_session._get_session = straight
+    if is_of_aiohttp and not isinstance(http_session._get_session, _GetStraight):
+        http_session._get_session = _GetStraight(http_session._get_session)
 
 
 def is_watched(request: Any, signature_version: Any) -> bool:

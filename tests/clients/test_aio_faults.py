@@ -17,7 +17,7 @@ from scripted import running as scripted_server
 from sockets import Listener, listening
 from support import TEMPORARY
 
-from safe_sqs import UnverifiableError
+from safe_sqs import UnverifiableError, guard
 
 JOBS = 16
 KEY = "key-of-the-queue"
@@ -107,6 +107,29 @@ def test_redirects_are_not_followed_by_an_http_session_that_is_put_in_later(serv
             own, client._endpoint.http_session = client._endpoint.http_session, other._endpoint.http_session
             error = await outcome_of(client.send_message(QueueUrl=server.queue(), MessageBody="x"))
             client._endpoint.http_session = own
+            return error
+
+    assert run(main).response["ResponseMetadata"]["HTTPStatusCode"] == 307
+    assert plain.requests == []
+
+
+def test_redirects_are_not_followed_by_an_http_session_that_somebody_else_has_wrapped(server, plain):
+    """As tracing does: what hands out the session of aiohttp is then the wrapper's already."""
+
+    async def main() -> Any:
+        async with raw_client(server) as client:
+            session = client._endpoint.http_session
+            theirs, calls = session._get_session, []
+
+            async def wrapped(proxy_url: Any) -> Any:
+                calls.append(proxy_url)
+                return await theirs(proxy_url)
+
+            session._get_session = wrapped
+            guard(client, server.config())
+            server.script["SendMessage"] = redirect(plain, 307)
+            error = await outcome_of(client.send_message(QueueUrl=server.queue(), MessageBody="x"))
+            assert len(calls) == 2  # the look and the call
             return error
 
     assert run(main).response["ResponseMetadata"]["HTTPStatusCode"] == 307
