@@ -186,7 +186,7 @@ tests/oracle/node_modules/.installed: tests/oracle/package-lock.json
 # Mutants are made from the checkout, so that is what gets installed.
 .venv-mutants/.installed: setup.cfg
 	$(PYTHON) -m venv .venv-mutants
-	.venv-mutants/bin/python -m pip install --quiet --editable ".[test]" "mutmut==3.8.1"
+	.venv-mutants/bin/python -m pip install --quiet --editable ".[test,aio]" "aiobotocore[httpx]" trio "mutmut==3.8.1"
 	touch $@
 
 $(VENV)-docs/.installed: setup.cfg

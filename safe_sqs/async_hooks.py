@@ -33,7 +33,6 @@ from safe_sqs.hooks import (
     unreadable,
 )
 from safe_sqs.model import Ask, Unreadable, Work
-from safe_sqs.way_out import WayOut
 from safe_sqs.wire import Freeze, Resolve, Steps, key_client_arguments
 
 __all__ = ["AsyncHooks"]
@@ -135,7 +134,7 @@ class AsyncHooks(Hooks):
         """Ask KMS. A client serves one look at a time, and is closed after it: nobody else would close it."""
         kept = self._key_clients
         async with kept.pop() if kept else await self._new_key_client() as client:
-            WayOut(client, self._guard, "kms", self._refuse, self._run).subscribe(client.meta.events)
+            self._watch_keys(client)
             answer: Mapping[str, object] = await getattr(client, METHODS[ask.operation])(**ask.parameters)
         kept.append(client)
         return answer

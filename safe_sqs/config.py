@@ -145,6 +145,11 @@ class Config:
         """Plain HTTP and made-up credentials are fine to a loopback address: the profile `local`."""
         return self.profile is Profile.LOCAL
 
+    @property
+    def refuses(self) -> bool:
+        """True when a rule refuses anything, rather than warn."""
+        return any(mode is Mode.ENFORCE for _, mode in self.modes)
+
     def mode(self, rule: str) -> Mode:
         """The mode of a rule. Raises KeyError for a rule that does not exist."""
         return dict(self.modes)[rule]

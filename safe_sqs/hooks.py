@@ -122,12 +122,12 @@ class Hooks:
         self.clock = clock
         self._guard = Guard(Scope(meta.endpoint_url, meta.region_name or "", config), partitions(), clock)
         self._cache = self._guard.cache
-        self._way_out = WayOut(client, self._guard, "sqs", self._refuse, self._run)
+        self._way_out = WayOut(client, self._guard, "sqs")
         self._key_client: Any = None
         self._told: set[str] = set()
         self._last: tuple[bytes, Entry | None] = _NO_QUEUE
         # Where nothing is refused, nothing is kept from being changed either.
-        self._keep = seal if Mode.ENFORCE in dict(config.modes).values() else _leave
+        self._keep = seal if config.refuses else _leave
         self.before_sign = self._sign_handler()
         self.before_send = self._send_handler()
         self._handlers: dict[str, Callable[..., Any]] = {
@@ -443,9 +443,33 @@ class Hooks:
             session = Session()
             session.register_component("credential_provider", _Provider(self._client._request_signer._credentials))
             client = session.create_client(**key_client_arguments(self._client))
-            WayOut(client, self._guard, "kms", self._refuse, self._run).subscribe(client.meta.events)
+            self._watch_keys(client)
             self._key_client = client
         return self._key_client
+
+    def _watch_keys(self, client: Any) -> None:
+        """Judge every request of a KMS client by its way out alone."""
+        way_out = WayOut(client, self._guard, "kms")
+
+        def before_sign(
+            request: Any, signature_version: Any, request_signer: Any, operation_name: str, **_: Any
+        ) -> Any:
+            findings = way_out.findings_before_signature(request, signature_version, request_signer, operation_name)
+            return self._run(self._judge_way(findings, operation_name))
+
+        def before_send(request: Any, event_name: str, **_: Any) -> Any:
+            operation = event_name.rpartition(".")[2]
+            judgement = self._judge_way(way_out.findings_after_signature(request, operation), operation)
+            self._keep(request)
+            return self._run(judgement)
+
+        client.meta.events.register_last("before-sign", before_sign)
+        client.meta.events.register_last("before-send", before_send)
+
+    def _judge_way(self, judgement: Steps[tuple[Finding, ...]], operation: str) -> Steps[None]:
+        findings = yield from judgement
+        if findings:
+            self._refuse(findings, operation, "")
 
     def _refuse(self, findings: tuple[Finding, ...], operation: str, queue: str) -> NoReturn:
         if not is_asking():

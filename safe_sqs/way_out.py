@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, HeadersDict
 
@@ -24,8 +24,6 @@ from safe_sqs.wire import (
 )
 
 __all__ = ["MARK", "WayOut", "is_watched", "seal"]
-
-Refuse = Callable[[tuple[Finding, ...], str, str], NoReturn]
 
 MARK = "safe_sqs"
 """The key in botocore's request context under which the body of a request travels to the answer."""
@@ -148,39 +146,12 @@ def is_watched(request: Any, signature_version: Any) -> bool:
 class WayOut:
     """Judges the connection of one client. `approved` is the way that the last request went."""
 
-    def __init__(self, client: Any, guard: Guard, service: str, refuse: Refuse, run: Callable[[Any], Any]) -> None:
+    def __init__(self, client: Any, guard: Guard, service: str) -> None:
         self.approved = _NO_WAY
         self._client = client
         self._guard = guard
         self._service = service
-        self._refuse = refuse
-        self._run = run
-        self._refuses = Mode.ENFORCE in dict(guard.config.modes).values()
         self._told: set[tuple[str, Identity]] = set()
-
-    def subscribe(self, emitter: Any) -> None:
-        """Judge every request of a client by its way out alone."""
-        emitter.register_last("before-sign", self._before_sign)
-        emitter.register_last("before-send", self._before_send)
-
-    def _before_sign(
-        self, request: Any, signature_version: Any, request_signer: Any, operation_name: str, **_: Any
-    ) -> Any:
-        return self._run(self._judge_unsigned(request, signature_version, request_signer, operation_name))
-
-    def _judge_unsigned(self, request: Any, signature_version: Any, request_signer: Any, operation: str) -> Steps[None]:
-        findings = yield from self.findings_before_signature(request, signature_version, request_signer, operation)
-        if findings:
-            self._refuse(findings, operation, "")
-
-    def _before_send(self, request: Any, event_name: str, **_: Any) -> Any:
-        return self._run(self._judge_signed(request, event_name.rpartition(".")[2]))
-
-    def _judge_signed(self, request: Any, operation: str) -> Steps[None]:
-        findings = yield from self.findings_after_signature(request, operation)
-        if findings:
-            self._refuse(findings, operation, "")
-        seal(request)
 
     def findings_before_signature(
         self, request: Any, signature_version: Any, request_signer: Any, operation: str
@@ -218,7 +189,7 @@ class WayOut:
     def _approve(self, url: str, signature_version: Any, credentials: Any, signed: bytes) -> None:
         guard, session = self._guard, self._client._endpoint.http_session
         ends = guard.clock.monotonic() + guard.config.ttl_seconds if guard.asks_for_addresses() else math.inf
-        if self._refuses:
+        if guard.config.refuses:
             _follow_no_redirect(session)
         self.approved = Way(url, signature_version, credentials, signed, session, ends)
 

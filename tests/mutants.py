@@ -50,6 +50,11 @@ class Group(NamedTuple):
 
     modules: Sequence[str]
     tests: Sequence[str]
+    start: str = "tests/test_"
+    """How the file of each of these tests begins."""
+
+    def files(self) -> list[str]:
+        return [f"{self.start}{name}.py" for name in self.tests]
 
 
 GROUPS = {
@@ -94,6 +99,9 @@ GROUPS = {
             "transport",
             "usage",
         ),
+    ),
+    "asyncio": Group(
+        ("async_hooks",), ("faces", "faults", "same_answers", "waiting", "ways_out"), "tests/clients/test_aio_"
     ),
     "policy": Group(
         ("patterns", "policy/*"), ("mending", "policy", "policy_corpus", "policy_foreign", "policy_semantics")
@@ -149,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pending = [name for name in taken if chosen.anew or results.of(name).result not in (SEEN, TIMED_OUT)]
         tell(f"{group}: {len(taken)} mutants, of which {len(pending)} are to be tried")
         if pending:
-            tests = chosen.tests or [f"tests/test_{name}.py" for name in GROUPS[group].tests]
+            tests = chosen.tests or GROUPS[group].files()
             known = copy.folder / "tests.json"
             process = multiprocessing.get_context("fork").Process(
                 target=try_mutants, args=(copy, known, pending, tests, results, chosen.processes)
