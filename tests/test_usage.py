@@ -22,6 +22,7 @@ from support import REGION, TEMPORARY, WIRE_ONLY, new_core
 
 import safe_sqs
 from safe_sqs import Config, ConfigError, RefusedError, events, guard, process_wide, usage
+from safe_sqs.guarded import is_guarded
 from safe_sqs.usage import GUARD, PROGRAM, Used
 
 BODY = "two teapots for room 12"
@@ -349,6 +350,14 @@ def test_a_path_that_cannot_be_written_is_told_before_any_call(begin, tmp_path, 
         start()
     assert (wrong.value.key, wrong.value.source) == ("SAFE_SQS_RECORD", "environment")
     assert not process_wide.installed()
+
+
+def test_a_client_is_left_as_it_was_when_nothing_can_be_recorded(begin):
+    begin("")
+    client = new_client()
+    with pytest.raises(ConfigError):
+        guard(client, Config())
+    assert not is_guarded(client)
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system that nobody writes to")
