@@ -120,7 +120,7 @@ class Hooks:
         self.config = config
         self._client = client
         self.clock = clock
-        self._guard = Guard(Scope(meta.endpoint_url, meta.region_name or "", config), partitions(), clock)
+        self._guard = Guard(Scope(meta.endpoint_url, meta.region_name, config), partitions(), clock)
         self._cache = self._guard.cache
         self._way_out = WayOut(client, self._guard, "sqs")
         self._key_client: Any = None
@@ -491,7 +491,7 @@ class Hooks:
 
     def _denied(self, parsed: Any, context: Mapping[str, Any]) -> None:
         """Forget a queue when the service says that it is not what it was."""
-        if _DENIALS.search(str(parsed.get("Error", {}).get("Code", ""))):
+        if _DENIALS.search(str(parsed.get("Error", {}).get("Code"))):
             self._cache.drop(queue_in_body(context.get(MARK)))
 
     def _forget(self, context: Mapping[str, Any], event_name: str, parsed: Any = None, **_: Any) -> None:

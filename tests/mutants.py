@@ -87,6 +87,7 @@ GROUPS = {
             "errors",
             "evaluation",
             "events",
+            "fleet",
             "guarded",
             "hosts",
             "in_flight",

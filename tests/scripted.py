@@ -114,7 +114,7 @@ class Server(ThreadingHTTPServer):
     def count(self, operation: str = "GetQueueAttributes", queue: str = "") -> int:
         """How often an operation was asked for, for one queue or for all."""
         with self._lock:
-            return len([1 for each in self.asked if each.operation == operation and queue in ("", each.queue)])
+            return len([1 for each in self.asked if each.operation == operation and (not queue or each.queue == queue)])
 
     def settings(self, **arguments: Any) -> dict[str, Any]:
         """The arguments with which boto3 makes a client for this server."""

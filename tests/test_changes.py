@@ -486,17 +486,30 @@ def test_a_change_of_a_queue_that_cannot_be_read_is_made_where_the_configuration
     assert server.count("SetQueueAttributes") == 1
 
 
+def rewriting(client: Any, body: bytes) -> Any:
+    """The client, which sends changes with another body."""
+
+    def rewrite(request: Any, **_: Any) -> None:
+        request.data = body
+
+    client.meta.events.register("before-sign.sqs.SetQueueAttributes", rewrite)
+    return client
+
+
 def test_a_change_without_a_body_that_can_be_read_is_refused(server):
-    client = server.client()
-
-    def garble(request, **_):
-        request.data = b"Action=SetQueueAttributes"
-
-    client.meta.events.register("before-sign.sqs.SetQueueAttributes", garble)
+    client = rewriting(server.client(), b"Action=SetQueueAttributes")
     with pytest.raises(UnverifiableError) as caught:
         set_to(**UNENCRYPTED)(client, server.queue())
     assert [finding.rule for finding in caught.value.findings] == ["request-body"]
     assert server.asked == []
+
+
+def test_a_change_without_a_body_that_can_be_read_is_warned_of_where_nothing_is_refused(server, told):
+    client = rewriting(server.client(profile="observe"), b"[]")
+    set_to(**UNENCRYPTED)(client, server.queue())
+    assert server.count("SetQueueAttributes") == 1
+    warned = [(each.operation, each.queue) for each in told if isinstance(each, Warned)]
+    assert ("SetQueueAttributes", "") in warned
 
 
 # --- the state after a change, by itself -------------------------------------------------------------------------

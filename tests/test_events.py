@@ -237,6 +237,9 @@ def test_an_operation_of_another_role_that_only_warns_is_told_once(server, told)
         send(client, server.queue())
         client.list_queues()
     assert rules(told) == ["role-operations"]
+    assert [(event.operation, event.queue) for event in told if isinstance(event, Warned)] == [
+        ("SendMessage", server.queue())
+    ]
 
 
 def test_a_change_that_only_warns_is_told(make_client, good, told):
@@ -465,6 +468,21 @@ def test_observing_warns_of_a_queue_that_cannot_be_read(trouble, server, told):
     send(server.client(profile="observe"), server.queue())
     assert server.count("SendMessage") == 1
     assert "queue-attributes" in rules(told)
+    assert "Refused" not in kinds(told)
+
+
+def test_observing_lets_others_change_what_it_saw(server, told):
+    """Where nothing is refused, nothing is kept from being changed either."""
+    client = server.client(profile="observe")
+
+    def change(request: Any, **_: Any) -> None:
+        request.url = str(request.url)
+        request.headers["Host"] = server.host
+
+    client.meta.events.register_last("before-send.sqs", change)
+    for _ in range(2):
+        send(client, server.queue())
+    assert server.count("SendMessage") == 2
     assert "Refused" not in kinds(told)
 
 

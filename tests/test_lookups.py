@@ -11,6 +11,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from threading import Barrier, Event, Lock, Thread
 
@@ -793,6 +794,18 @@ def test_other_errors_of_the_service_leave_the_verdict(server):
     with pytest.raises(ClientError):
         send(client, server.queue())
     assert server.count() == 1
+
+
+@pytest.mark.parametrize("status", [300, 301, 404])
+def test_an_answer_that_names_no_error_leaves_the_verdict(server, status):
+    """botocore takes the first of them for an answer like any other."""
+    client = server.client()
+    send(client, server.queue())
+    server.script["SendMessage"] = Answer(b"{}", status)
+    for _ in range(2):
+        with suppress(ClientError):
+            send(client, server.queue())
+    assert (server.count(), server.count("SendMessage")) == (1, 3)
 
 
 def test_a_queue_turned_bad_through_a_guarded_client_that_only_warns_is_refused_by_the_next_send(make_client, good):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore import UNSIGNED
+from botocore.compat import HAS_CRT
 from botocore.config import Config as ClientConfig
 from botocore.credentials import Credentials, RefreshableCredentials
 from sockets import Answer, listening
@@ -20,7 +21,16 @@ from bypasses.stage import KEYS, Stage, with_living_client
 from bypasses.ways import Family
 
 FAMILY = Family("credentials swaps")
-way = FAMILY.way
+way, way_where = FAMILY.way, FAMILY.way_where
+
+
+def no_crt() -> str:
+    """Give what Signature Version 4A needs, or "" where it is there."""
+    return "" if HAS_CRT else "Signature Version 4A needs awscrt"
+
+
+IN_EVERY_REGION = ClientConfig(signature_version="v4a")
+"""Signature Version 4A: its signature holds in every region, and is of another form."""
 
 
 def forget_the_environment() -> None:
@@ -55,6 +65,21 @@ def key_of_no_known_kind(stage: Stage) -> None:
     """A key whose prefix says nothing, as emulators take them."""
     client = stage.client({**TEMPORARY, "aws_access_key_id": "test"})
     client.send_message(QueueUrl=stage.good, MessageBody=stage.secret)
+
+
+@way_where(missing=no_crt)
+def long_term_keys_that_sign_for_every_region(stage: Stage) -> None:
+    """Long-term keys, with Signature Version 4A."""
+    client = stage.client({**LONG_TERM, "aws_session_token": None, "config": IN_EVERY_REGION})
+    client.send_message(QueueUrl=stage.good, MessageBody=stage.secret)
+
+
+@way_where(missing=no_crt)
+def signature_for_every_region(stage: Stage) -> None:
+    """A bad queue, after a good one, with Signature Version 4A."""
+    client = stage.client({"config": IN_EVERY_REGION})
+    client.send_message(QueueUrl=stage.good, MessageBody="harmless")
+    client.send_message(QueueUrl=stage.bad, MessageBody=stage.secret)
 
 
 @way
