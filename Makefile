@@ -12,6 +12,9 @@ PROOF := tests/test_policy_proof.py
 CLIENTS := clients aioboto3 awscli
 # The tests around them, of which those marked `whole_matrix` are left to `make compat`.
 FOREIGN := tests/clients tests/test_run.py tests/test_lambda_layer.py
+# Of some other files, the tests that need these clients.
+OTHERS := tests/test_docs.py tests/test_race.py tests/test_bypass.py
+OF_OTHERS := not (test_docs or test_bypass) or asyncio or every-region
 # The tools that `make bench-policy` compares with: each has benchmarks/peers/NAME.txt.
 PEERS := policyuniverse prowler checkov c7n
 PEERS_PYTHON ?= $(PYTHON)
@@ -50,7 +53,7 @@ check: $(VENV)/.installed ## ruff and mypy
 
 clients: $(CLIENTS:%=.venv-%/.installed) ## the tests with Celery, aiobotocore, awslambdaric and others, in their own versions
 	@test ! -x .venv-clients/bin/pytest \
-	  || .venv-clients/bin/pytest -n auto -m "not whole_matrix" -k "not test_docs or asyncio" $(FOREIGN) tests/test_docs.py tests/test_race.py
+	  || .venv-clients/bin/pytest -n auto -m "not whole_matrix" -k "$(OF_OTHERS)" $(FOREIGN) $(OTHERS)
 
 compat: $(VENV)/.installed $(CLIENTS:%=.venv-%/.installed) ## the table of each client and what is attempted with it, and the long tests with them
 	.venv-clients/bin/pytest -n auto -m whole_matrix tests/clients --ignore=tests/clients/test_clients.py
