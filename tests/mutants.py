@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,6 +89,7 @@ GROUPS = {
             "events",
             "fleet",
             "guarded",
+            "hooks",
             "hosts",
             "in_flight",
             "late",
@@ -152,6 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.sample and chosen.sample < len(names):
         names = sorted(random.Random(0).sample(names, chosen.sample))
     results = Results(copy.folder / "results.json", copy.hashes)
+    equal = equal_ones(names, copy)
     status = 0
     for group in groups:
         taken = [name for name in names if name in mutants[group]]
@@ -161,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tests = chosen.tests or GROUPS[group].files()
             known = copy.folder / "tests.json"
             process = multiprocessing.get_context("fork").Process(
-                target=try_mutants, args=(copy, known, pending, tests, results, chosen.processes)
+                target=try_mutants, args=(copy, known, pending, equal, tests, results, chosen.processes)
             )
             process.start()
             process.join()
@@ -169,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             results.read()
     if status:
         return 2
-    return report(names, copy, results, chosen)
+    return report(names, equal, copy, results, chosen)
 
 
 class Copy:
@@ -274,7 +276,13 @@ class Results:
 
 
 def try_mutants(
-    copy: Copy, known: Path, mutants: Sequence[str], tests: Sequence[str], results: Results, processes: int
+    copy: Copy,
+    known: Path,
+    mutants: Sequence[str],
+    equal: Set[str],
+    tests: Sequence[str],
+    results: Results,
+    processes: int,
 ) -> None:
     """Try mutants, in this process, which has to be a new one. Ends it with 2 where the tests fail without any."""
     sys.path.insert(0, str(copy.folder))
@@ -293,6 +301,7 @@ def try_mutants(
     trials = Trials(
         mutants,
         note,
+        equal=equal,
         known=known,
         edition=lambda module: package + shared + digest_of([module]),
         processes=processes,
@@ -365,18 +374,17 @@ class Count(NamedTuple):
         return (name, *self, f"{self.score:.1f}")
 
 
-def report(names: Sequence[str], copy: Copy, results: Results, chosen: argparse.Namespace) -> int:
+def equal_ones(names: Sequence[str], copy: Copy) -> frozenset[str]:
+    """Those that tests/mutants.md lists."""
+    listed = re.findall(r"^- `(.+?)`:", EQUAL.read_text(encoding="utf-8"), re.MULTILINE)
+    return frozenset(name for name in names if any(re.search(each, copy.change_of(name)) for each in listed))
+
+
+def report(names: Sequence[str], equal: Set[str], copy: Copy, results: Results, chosen: argparse.Namespace) -> int:
     """Prints what became of these mutants, and keeps it where that is wanted."""
-    equal = re.findall(r"^- `(.+?)`:", EQUAL.read_text(encoding="utf-8"), re.MULTILINE)
-    excused, survivors = set(), {}
-    used = Counter()
-    for name in names:
-        if results.of(name).result not in (SEEN, TIMED_OUT):
-            change = copy.change_of(name)
-            why = next((each for each in equal if re.search(each, change)), "")
-            used[why] += 1
-            excused.update([name] if why else [])
-            survivors.update({} if why else {name: change})
+    unseen = [name for name in names if results.of(name).result not in (SEEN, TIMED_OUT)]
+    excused = equal & set(unseen)
+    survivors = {name: copy.change_of(name) for name in unseen if name not in equal}
     for name, change in list(survivors.items())[: chosen.show]:
         tell(f"{results.of(name).result}: {change}  [{name}]")
     if len(survivors) > chosen.show:

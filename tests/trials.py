@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import itertools
 import json
 import os
 import random
@@ -18,7 +19,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,8 +38,11 @@ _LEAST_SECONDS, _LEAST_SECONDS_OF_CLOCK = 2.0, 60.0
 _MOST_SECONDS = 4.0
 """Seconds of the processor; what takes longer, as tests with other processes do, is not run for each mutant."""
 _MOST_SECONDS_OF_ALL = 20.0
-"""Seconds of the processor for one mutant. Some functions are called by thousands of tests; a mutant of theirs that the
-first hundreds do not see counts as one that no test sees."""
+"""Seconds of the processor for one mutant with tests that are cheap, and the same again with those that are not. Some
+functions are called by thousands of tests; a mutant of theirs that the first hundreds do not see counts as one that no
+test sees."""
+_SECONDS_OF_EQUALS = 2.0
+"""The same of those that are held to be equal to the code."""
 
 
 class Outcome(NamedTuple):
@@ -54,14 +58,15 @@ def function_of(mutant: str) -> str:
 
 
 class Trials:
-    """A plugin for pytest. `known` is a file for what was learned of the tests: of a module, it holds as long as its
-    `edition` stays the same."""
+    """A plugin for pytest. `equal` are the mutants that are held to be no different. `known` is a file for what was
+    learned of the tests: of a module, it holds as long as its `edition` stays the same."""
 
     def __init__(
         self,
         mutants: Sequence[str],
         keep: Callable[[str, Outcome], None],
         *,
+        equal: Set[str],
         known: Path,
         edition: Callable[[Path], str],
         processes: int,
@@ -71,6 +76,7 @@ class Trials:
         self.while_importing: set[str] = set()
         self._mutants = mutants
         self._keep = keep
+        self._equal = equal
         self._known = known
         self._edition = edition
         self._processes = processes
@@ -80,7 +86,7 @@ class Trials:
         self._items: dict[str, Any] = {}
         self._tests: dict[str, list[str]] = {}
         self._seconds: dict[str, tuple[float, float]] = {}
-        self._breadth: dict[str, int] = {}
+        self._functions: dict[str, list[str]] = {}
         set_mutant_under_test(_EVERY_CALL)
 
     @pytest.hookimpl(tryfirst=True)
@@ -136,7 +142,7 @@ class Trials:
                     self._tell(f"left out: {test}, which {'takes long' if passes else 'fails without a mutant'}")
                     continue
                 self._seconds[test] = (seconds, seconds_of_clock)
-                self._breadth[test] = len(functions)
+                self._functions[test] = functions
                 for function in functions:
                     self._tests.setdefault(function, []).append(test)
 
@@ -195,24 +201,31 @@ class Trials:
 
     def _in_order(self, mutant: str) -> list[str]:
         """Tests that come to the function, as many as may be run: first those that saw other mutants of it, then cheap
-        ones before others, and one of each function of tests before the next of any."""
+        ones before others, and those that differ before those that are alike."""
         function = function_of(mutant)
         killers = self._killers.get(function, Counter())
-        tests = self._tests.get(function, [])
-        turns: Counter[str] = Counter()
-        turn = {}
-        for test in sorted(tests, key=lambda test: (self._breadth[test] * self._cost(test), test)):
-            of = test.partition("[")[0]
-            turn[test] = turns[of]
-            turns[of] += 1
-        in_order, left = [], _MOST_SECONDS_OF_ALL
-        for test in sorted(
-            turn, key=lambda each: (-killers[each] / self._cost(each), self._cost(each) > 0.2, turn[each])
-        ):
-            left -= 0.02 + self._seconds[test][0]
-            if left > 0:
+        place = {test: number for number, test in enumerate(self._spread(function))}
+        seconds = _SECONDS_OF_EQUALS if mutant in self._equal else _MOST_SECONDS_OF_ALL
+        in_order, left = [], dict.fromkeys((False, True), seconds)
+        is_dear = {test: self._cost(test) > 0.2 for test in place}
+        for test in sorted(place, key=lambda each: (-killers[each] / self._cost(each), is_dear[each], place[each])):
+            left[is_dear[test]] -= 0.02 + self._seconds[test][0]
+            if left[is_dear[test]] > 0:
                 in_order.append(test)
         return in_order
+
+    @functools.cache  # noqa: B019
+    def _spread(self, function: str) -> list[str]:
+        """The tests that come to a function, those first that come to others where few tests come. Of what is called by
+        nearly every test, the first hundreds would otherwise be much the same."""
+        tests = sorted(self._tests.get(function, []), key=lambda each: len(self._functions[each]) * self._cost(each))
+        by_function: dict[str, list[str]] = {}
+        for test in tests:
+            for each in self._functions[test]:
+                by_function.setdefault(each, []).append(test)
+        rows = sorted(by_function.values(), key=len)
+        turns = itertools.zip_longest(*rows)
+        return list(dict.fromkeys(test for turn in turns for test in turn if test is not None))
 
     def _cost(self, test: str) -> float:
         """Seconds, with what an emulator takes to start, which stands in a fork for the first test that wants it."""

@@ -1,0 +1,339 @@
+"""What the guard says of a call, and what it does with one that it has seen before: the details of the adapter."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Semaphore
+from typing import Any
+
+import pytest
+import scripted
+from botocore.awsrequest import HeadersDict
+from scripted import Asked, Server, attributes, says
+from sockets import record_signatures
+from support import LONG_TERM, UNENCRYPTED, WIRE_ONLY, ManualClock
+
+from safe_sqs import GuardError, RefusedError, events
+from safe_sqs.events import LookedUp, Outcome, Refused, Warned
+from safe_sqs.guarded import guards_of
+
+KEYS = {**LONG_TERM, "aws_session_token": None}
+OPEN = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*"}]}
+)
+TTL = 100.0
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server whose answers the test scripts."""
+    with scripted.running() as running:
+        yield running
+
+
+def send(client: Any, queue: str) -> None:
+    client.send_message(QueueUrl=queue, MessageBody="x")
+
+
+def rules(error: pytest.ExceptionInfo[RefusedError]) -> list[str]:
+    return [finding.rule for finding in error.value.findings]
+
+
+def warnings_in(told: list[events.Event], rule: str) -> list[tuple[str, str]]:
+    """The operations and queues with which a rule warned."""
+    return [
+        (event.operation, event.queue)
+        for event in told
+        if isinstance(event, Warned) and rule in {finding.rule for finding in event.findings}
+    ]
+
+
+def unencrypted(asked: Asked) -> scripted.Answer:
+    return attributes(asked, **UNENCRYPTED)
+
+
+# --- what is said ------------------------------------------------------------------------------------------------
+
+
+def test_a_look_up_that_refuses_is_told_as_such(server, told):
+    server.script["GetQueueAttributes"] = unencrypted
+    with pytest.raises(RefusedError):
+        send(server.client(), server.queue())
+    assert [event for event in told if isinstance(event, LookedUp)] == [LookedUp(server.queue(), Outcome.REFUSES)]
+
+
+def test_all_that_is_wrong_with_a_change_is_said_at_once(server):
+    client = server.client(role="producer")
+    with pytest.raises(RefusedError) as caught:
+        client.set_queue_attributes(QueueUrl=server.queue(), Attributes=UNENCRYPTED)
+    assert rules(caught) == ["role-operations", "queue-encryption"]
+
+
+def test_all_that_is_wrong_is_said_when_the_look_at_the_queue_is_refused_as_well(server):
+    client = server.client(role="consumer")
+
+    def downgrade(request: Any, **_: Any) -> None:
+        request.url = request.url.replace("https:", "http:")
+
+    client.meta.events.register("before-sign.sqs.GetQueueAttributes", downgrade)
+    with pytest.raises(RefusedError) as caught:
+        send(client, server.queue())
+    assert rules(caught) == ["role-operations", "https-endpoint"]
+    assert server.asked == []
+
+
+def test_over_a_bad_way_out_no_queue_is_looked_at_for_a_change(server):
+    client = server.client(client=KEYS)
+    with pytest.raises(RefusedError) as caught:
+        client.set_queue_attributes(QueueUrl=server.queue(), Attributes=UNENCRYPTED)
+    assert rules(caught) == ["static-credentials"]
+    assert server.asked == []
+
+
+def test_a_change_that_only_warns_is_told_with_operation_and_queue(server, told):
+    server.client(profile="observe").set_queue_attributes(QueueUrl=server.queue(), Attributes=UNENCRYPTED)
+    assert warnings_in(told, "queue-encryption") == [("SetQueueAttributes", server.queue())]
+
+
+@pytest.mark.parametrize("operation", ["SendMessage", "SetQueueAttributes"])
+def test_a_request_without_a_body_that_can_be_read_is_told_with_its_operation(operation, server, told):
+    client = server.client(profile="observe")
+
+    def garble(request: Any, **_: Any) -> None:
+        request.data = b"[]"
+
+    client.meta.events.register(f"before-sign.sqs.{operation}", garble)
+    if operation == "SendMessage":
+        send(client, server.queue())
+    else:
+        client.set_queue_attributes(QueueUrl=server.queue(), Attributes=UNENCRYPTED)
+    assert warnings_in(told, "request-body") == [(operation, "")]
+
+
+def test_a_way_out_that_only_warns_is_told_with_the_operation_that_went_it(server, told):
+    client = server.client(profile="observe", client=KEYS)
+    send(client, server.queue())
+    assert warnings_in(told, "static-credentials") == [("SendMessage", server.queue())]
+
+
+def test_a_way_out_that_was_changed_after_the_signature_is_told_with_its_operation(server, told):
+    client = server.client(profile="observe")
+
+    def swap(request: Any, **_: Any) -> None:
+        request.headers["Authorization"] = request.headers["Authorization"].replace(b"ASIA", b"AKIA")
+
+    client.meta.events.register("before-send.sqs.SendMessage", swap)
+    send(client, server.queue())
+    assert warnings_in(told, "static-credentials") == [("SendMessage", server.queue())]
+
+
+def test_a_check_at_start_says_which_queues_are_bad_and_why(server, told):
+    def answer(asked: Asked) -> scripted.Answer:
+        return attributes(asked, **({"Policy": OPEN} if asked.queue.endswith("public") else UNENCRYPTED))
+
+    server.script["GetQueueAttributes"] = answer
+    bad, public = server.queue("bad"), server.queue("public")
+    with pytest.raises(RefusedError) as caught:
+        server.client(verify_queues=[bad, public])
+    assert rules(caught) == ["queue-encryption", "public-access"]
+    assert [finding.found.partition(": ")[0] for finding in caught.value.findings] == [bad, public]
+    assert caught.value.findings[0].found != f"{bad}: "
+    assert (caught.value.operation, caught.value.queue) == ("the check at start", f"{bad}, {public}")
+    assert told[-1] == Refused("the check at start", f"{bad}, {public}", caught.value.findings)
+
+
+def test_a_check_at_start_over_a_bad_way_out_names_the_first_queue(server):
+    with pytest.raises(RefusedError) as caught:
+        server.client(verify_queues=[server.queue()], client=KEYS)
+    assert (caught.value.operation, caught.value.queue) == ("the check at start", server.queue())
+
+
+def test_a_check_at_start_that_only_warns_is_told_as_such(server, told):
+    server.script["GetQueueAttributes"] = unencrypted
+    server.client(profile="observe", verify_queues=[server.queue()])
+    assert warnings_in(told, "queue-encryption") == [("the check at start", server.queue())]
+
+
+def test_a_call_from_within_a_look_that_only_warns_is_told_with_operation_and_queue(server, told):
+    client = server.client(profile="observe")
+    done = []
+
+    def within(**_: Any) -> None:
+        if not done:
+            done.append(1)
+            send(client, server.queue())
+
+    client.meta.events.register_first("before-send.sqs.GetQueueAttributes", within)
+    send(client, server.queue())
+    assert ("SendMessage", server.queue()) in warnings_in(told, "queue-attributes")
+
+
+def test_whoever_waits_for_a_look_that_is_refused_is_refused_with_it(server):
+    client = server.client()
+    arrived = Semaphore(0)
+    client.meta.events.register("before-sign.sqs.SendMessage", lambda **_: arrived.release())
+
+    def downgrade(request: Any, **_: Any) -> None:
+        for _ in range(2):
+            assert arrived.acquire(timeout=60)
+        time.sleep(0.2)  # from the signature to the flight that is waited for
+        request.url = request.url.replace("https:", "http:")
+
+    client.meta.events.register("before-sign.sqs.GetQueueAttributes", downgrade)
+
+    def attempt(_: int) -> Any:
+        with pytest.raises(RefusedError) as caught:
+            send(client, server.queue())
+        return rules(caught), caught.value.operation, caught.value.queue
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(attempt, range(2))) == [(["https-endpoint"], "SendMessage", server.queue())] * 2
+    assert server.asked == []
+
+
+# --- what was seen before ----------------------------------------------------------------------------------------
+
+
+def test_a_role_holds_for_a_queue_and_a_way_that_are_known(server):
+    client = server.client(role="producer")
+    for _ in range(2):
+        send(client, server.queue())
+        with pytest.raises(RefusedError) as caught:
+            client.receive_message(QueueUrl=server.queue())
+        assert rules(caught) == ["role-operations"]
+    assert server.count("ReceiveMessage") == 0
+
+
+def test_another_url_is_refused_before_it_is_signed_for_though_the_rest_is_known(server, monkeypatch):
+    client = server.client()
+    send(client, server.queue())
+
+    def move(request: Any, **_: Any) -> None:
+        request.url = "https://queues.example/"
+
+    client.meta.events.register("before-sign.sqs.SendMessage", move)
+    signatures = record_signatures(monkeypatch)
+    with pytest.raises(RefusedError) as caught:
+        send(client, server.queue())
+    assert rules(caught) == ["endpoint-host"]
+    assert signatures == []
+
+
+@pytest.mark.parametrize("reading", ["seconds", "wall_seconds"])
+def test_a_verdict_ends_at_its_very_moment_by_either_clock(server, reading):
+    clock = ManualClock()
+    client = server.client(clock=clock.clock, ttl_seconds=TTL)
+    for _ in range(2):
+        send(client, server.queue())
+    setattr(clock, reading, getattr(clock, reading) + TTL)
+    send(client, server.queue())
+    assert server.count() == 2
+
+
+def test_a_way_that_was_resolved_ends_at_its_very_moment(server):
+    clock = ManualClock()
+    modes = {**WIRE_ONLY, "vpc-route": "enforce"}
+    client = server.client(clock=clock.clock, ttl_seconds=TTL, modes=modes)
+    way_out = guards_of(client)[0]._way_out
+    send(client, server.queue())
+    approved = way_out.approved
+    send(client, server.queue())
+    assert way_out.approved is approved
+    clock.advance(TTL)
+    send(client, server.queue())
+    assert way_out.approved is not approved
+
+
+@pytest.mark.parametrize("kind", [bytearray, lambda body: body.decode()])
+def test_a_body_of_another_kind_is_judged_anew_each_time(server, kind):
+    """botocore sends what it is given, text too."""
+    client = server.client()
+    send(client, server.queue())
+    server.script["GetQueueAttributes"] = unencrypted
+
+    def change(request: Any, **_: Any) -> None:
+        request.body = kind(request.body.replace(b"/queue", b"/other"))
+
+    client.meta.events.register("before-send.sqs.SendMessage", change)
+    with pytest.raises(GuardError):
+        send(client, server.queue())
+    assert server.count("SendMessage") == 1
+
+
+@pytest.mark.parametrize("warm", [0, 1, 2])
+def test_what_comes_after_the_guard_changes_no_request_however_well_known(server, warm):
+    client = server.client()
+    for _ in range(warm):
+        send(client, server.queue())
+
+    def move(request: Any, **_: Any) -> None:
+        request.url = "https://queues.example/"
+
+    client.meta.events.register_last("before-send", move)
+    for _ in range(2):
+        with pytest.raises(GuardError, match="the url of a request was changed"):
+            send(client, server.queue())
+    assert server.count("SendMessage") == warm
+
+
+def test_headers_of_another_kind_are_read_as_well(server):
+    """Of a library that brings its own."""
+
+    class Headers(HeadersDict):
+        pass
+
+    def replace(request: Any, **_: Any) -> None:
+        request.headers = Headers(request.headers.items())
+
+    client = server.client()
+    client.meta.events.register("before-send.sqs.SendMessage", replace)
+    for _ in range(3):
+        send(client, server.queue())
+    assert (server.count(), server.count("SendMessage")) == (1, 3)
+
+
+def test_calls_that_are_known_are_counted(server):
+    client = server.client()
+    cache = guards_of(client)[0]._cache
+    before = cache.hits
+    for _ in range(4):
+        send(client, server.queue())
+    assert cache.hits == before + 3
+
+
+# --- the guard's own calls to KMS ----------------------------------------------------------------------------------
+
+
+def test_a_look_at_a_key_is_held_to_its_way_out(server):
+    server.script["GetQueueAttributes"] = lambda asked: attributes(asked, KmsMasterKeyId="the-key")
+    client = server.client(levels={"queue-encryption": "customer-key"})
+    send(client, server.queue("one"))
+    keys = guards_of(client)[0]._key_client
+
+    def downgrade(request: Any, **_: Any) -> None:
+        request.url = request.url.replace("https:", "http:")
+
+    keys.meta.events.register("before-sign.kms.DescribeKey", downgrade)
+    with pytest.raises(RefusedError) as caught:
+        send(client, server.queue("two"))
+    assert "https-endpoint" in rules(caught)
+    assert server.count("DescribeKey") == 1
+
+
+def test_what_comes_after_the_guard_changes_no_look_at_a_key(server):
+    server.script["GetQueueAttributes"] = lambda asked: attributes(asked, KmsMasterKeyId="the-key")
+    server.script["DescribeKey"] = says(KeyMetadata={"KeyId": "key", "KeyManager": "CUSTOMER"})
+    client = server.client(levels={"queue-encryption": "customer-key"})
+    send(client, server.queue("one"))
+    keys = guards_of(client)[0]._key_client
+
+    def move(request: Any, **_: Any) -> None:
+        request.url = "https://keys.example/"
+
+    keys.meta.events.register_last("before-send", move)
+    with pytest.raises(GuardError):
+        send(client, server.queue("two"))
+    assert server.count("DescribeKey") == 1
