@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, HeadersDict
@@ -12,6 +11,7 @@ from safe_sqs import events
 from safe_sqs.decisions import Guard
 from safe_sqs.errors import GuardError
 from safe_sqs.model import Connection, Finding, Identity, Mode
+from safe_sqs.redirects import follow_no_redirect
 from safe_sqs.wire import (
     Steps,
     addresses_of,
@@ -107,34 +107,6 @@ def seal(request: Any) -> None:
         request.__class__ = SealedUnwatched
 
 
-class _Straight:
-    """A session of aiohttp that hands out a redirect as the answer that it is."""
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-
-    def request(self, *arguments: Any, **more: Any) -> Any:
-        return self._session.request(*arguments, **(more | {"allow_redirects": False}))
-
-
-class _GetStraight:
-    """In place of what hands out a session of aiohttp, whoever's that is."""
-
-    def __init__(self, get_session: Callable[[Any], Any]) -> None:
-        self._get_session = get_session
-
-    async def __call__(self, proxy_url: Any) -> _Straight:
-        return _Straight(await self._get_session(proxy_url))
-
-
-def _follow_no_redirect(http_session: Any) -> None:
-    """Have a session of aiobotocore follow no redirect, as botocore's own does not: aiohttp would send the message and
-    the session token wherever an answer points to, over plain HTTP too."""
-    is_of_aiohttp = hasattr(http_session, "_sessions")
-    if is_of_aiohttp and not isinstance(http_session._get_session, _GetStraight):
-        http_session._get_session = _GetStraight(http_session._get_session)
-
-
 def is_watched(request: Any, signature_version: Any) -> bool:
     """True when a request that is about to be signed will pass `before-send` too: botocore's own road out notes its
     attempts in the context. Presigned URLs, requests that a program signs and sends by itself, and requests with
@@ -190,7 +162,7 @@ class WayOut:
         guard, session = self._guard, self._client._endpoint.http_session
         ends = guard.clock.monotonic() + guard.config.ttl_seconds if guard.asks_for_addresses() else math.inf
         if guard.config.refuses:
-            _follow_no_redirect(session)
+            follow_no_redirect(session)
         self.approved = Way(url, signature_version, credentials, signed, session, ends)
 
     def _warn_once(self, connection: Connection, findings: tuple[Finding, ...], operation: str, queue: str) -> None:

@@ -103,7 +103,9 @@ GROUPS = {
         ),
     ),
     "asyncio": Group(
-        ("async_hooks",), ("faces", "faults", "same_answers", "waiting", "ways_out"), "tests/clients/test_aio_"
+        ("async_hooks", "redirects"),
+        ("faces", "faults", "same_answers", "waiting", "ways_out"),
+        "tests/clients/test_aio_",
     ),
     "policy": Group(
         ("patterns", "policy/*"), ("mending", "policy", "policy_corpus", "policy_foreign", "policy_semantics")
@@ -124,7 +126,7 @@ AREAS = {
     "rules": ("rules.",),
     "judge": ("judge", "patterns", "policy", "policy."),
     "cache": ("cache",),
-    "hooks": ("hooks", "async_hooks"),
+    "hooks": ("hooks", "async_hooks", "redirects"),
 }
 """The parts of the package for which the goal holds, by the modules in them. The rest is the guard."""
 

@@ -46,6 +46,7 @@ ROOMS = [
     "usage",
     "wire",
     "guarded",
+    "redirects",
     "way_out",
     "hooks",
     "async_hooks",

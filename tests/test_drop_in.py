@@ -33,6 +33,7 @@ import safe_sqs
 from safe_sqs import Config, ConfigError, RefusedError, guard
 from safe_sqs.cache import all_caches
 from safe_sqs.events import LookedUp, Refused, Warned
+from safe_sqs.guarded import guards_of
 
 OWN = {"DEFAULT_SESSION", "Session", "_get_default_session", "client", "resource", "session", "setup_default_session"}
 """What the drop-in has its own of. Everything else is boto3's."""
@@ -134,6 +135,49 @@ def test_a_program_changes_one_line_and_nothing_else(drop_in, good, bad):
         bad,
     )
     assert printed.split() == ["hello", "queue-encryption", "123456789012"]
+
+
+@pytest.fixture
+def no_session(monkeypatch) -> None:
+    """A process in which nobody has set up a default session."""
+    for module, name in ((safe_sqs, "DEFAULT_SESSION"), (boto3, "DEFAULT_SESSION"), (safe_sqs.session, "_theirs")):
+        monkeypatch.setattr(module, name, None)
+
+
+@pytest.mark.usefixtures("no_session")
+def test_the_default_session_is_also_that_of_boto3_whose_clients_are_not_guarded():
+    safe_sqs.setup_default_session(region_name="eu-central-1", **TEMPORARY)
+    mine, theirs = safe_sqs.DEFAULT_SESSION, boto3.DEFAULT_SESSION
+    assert (type(mine), type(theirs)) == (safe_sqs.Session, boto3.session.Session)
+    assert mine._session is theirs._session
+    clients = safe_sqs.client("sqs"), boto3.client("sqs")
+    assert [client.meta.region_name for client in clients] == ["eu-central-1"] * 2
+    assert [bool(guards_of(client)) for client in clients] == [True, False]
+    assert safe_sqs.DEFAULT_SESSION is mine
+    assert boto3.DEFAULT_SESSION is theirs
+
+
+@pytest.mark.usefixtures("no_session")
+def test_a_default_session_that_is_set_up_through_boto3_is_followed_and_so_is_its_end():
+    safe_sqs.setup_default_session(region_name="eu-central-1", **TEMPORARY)
+    boto3.setup_default_session(region_name="sa-east-1", **TEMPORARY)
+    client = safe_sqs.client("sqs")
+    assert (client.meta.region_name, bool(guards_of(client))) == ("sa-east-1", True)
+    followed = safe_sqs.DEFAULT_SESSION
+    assert type(followed) is safe_sqs.Session
+    safe_sqs.client("sqs")
+    assert safe_sqs.DEFAULT_SESSION is followed
+    boto3.DEFAULT_SESSION = None
+    assert guards_of(safe_sqs.client("sqs", region_name=REGION))
+    assert safe_sqs.DEFAULT_SESSION._session is not followed._session
+
+
+@pytest.mark.usefixtures("no_session")
+def test_a_session_of_boto3_that_somebody_assigned_makes_guarded_clients():
+    safe_sqs.DEFAULT_SESSION = assigned = boto3.session.Session(region_name="ca-central-1", **TEMPORARY)
+    client = safe_sqs.client("sqs")
+    assert (client.meta.region_name, bool(guards_of(client))) == ("ca-central-1", True)
+    assert safe_sqs.DEFAULT_SESSION._session is assigned._session
 
 
 def test_boto3_itself_is_left_alone(drop_in, bad):

@@ -279,6 +279,56 @@ def test_what_comes_after_the_guard_changes_no_request_however_well_known(server
     assert server.count("SendMessage") == warm
 
 
+@pytest.mark.parametrize("name", ["Authorization", "X-Amz-Security-Token", "Host", "authorization"])
+@pytest.mark.parametrize("removes", [False, True])
+def test_what_comes_after_the_guard_changes_no_header_that_decides(server, name, removes):
+    client = server.client()
+
+    def change(request: Any, **_: Any) -> None:
+        if removes:
+            del request.headers[name]
+        else:
+            request.headers[name] = "another"
+
+    client.meta.events.register_last("before-send", change)
+    for _ in range(2):
+        with pytest.raises(GuardError, match=f"the header {name} of a request was changed"):
+            send(client, server.queue())
+    assert server.asked == []
+
+
+def test_what_comes_after_the_guard_adds_and_removes_other_headers(server):
+    client = server.client()
+
+    def trace(request: Any, **_: Any) -> None:
+        request.headers["traceparent"] = "00-1-2-03"
+        del request.headers["Amz-Sdk-Request"]
+
+    client.meta.events.register_last("before-send", trace)
+    for _ in range(2):
+        send(client, server.queue())
+    assert server.count("SendMessage") == 2
+    headers = {name.lower(): value for name, value in server.asked[-1].headers.items()}
+    assert headers["traceparent"] == "00-1-2-03"
+    assert "amz-sdk-request" not in headers
+
+
+def test_a_request_with_credentials_of_its_own_is_judged_in_full_before_it_is_signed(server, monkeypatch):
+    server.script["GetQueueAttributes"] = unencrypted
+    client = server.client()
+
+    def sign_as_another(context: dict[str, Any], **_: Any) -> None:
+        credentials = client._request_signer._credentials
+        context["signing"] = {"request_credentials": credentials}
+
+    client.meta.events.register("before-parameter-build.sqs.SendMessage", sign_as_another)
+    signatures = record_signatures(monkeypatch)
+    with pytest.raises(RefusedError) as caught:
+        send(client, server.queue())
+    assert rules(caught) == ["queue-encryption"]
+    assert len(signatures) == server.count() == 1
+
+
 def test_headers_of_another_kind_are_read_as_well(server):
     """Of a library that brings its own."""
 
