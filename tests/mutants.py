@@ -32,7 +32,7 @@ from mutmut.configuration import config  # noqa: E402
 from mutmut.mutation.file_mutation import mutate_file_contents  # noqa: E402
 from mutmut.utils.format_utils import get_mutant_name  # noqa: E402
 from record import Table, as_text, keep  # noqa: E402
-from trials import NO_TEST, SEEN, SURVIVED, TIMED_OUT, Outcome, Trials, function_of  # noqa: E402
+from trials import NO_TEST, SEEN, SURVIVED, TIMED_OUT, Outcome, Trials, function_of, module_of  # noqa: E402
 
 EQUAL = ROOT / "tests" / "mutants.md"
 GOAL = 95.0
@@ -339,7 +339,8 @@ def digest_of(files: Iterable[Path]) -> str:
 def when_imported(name: str, copy: Copy, tests: Sequence[str]) -> Outcome:
     """What becomes of a mutant that is there from the start of a process, in functions that the import calls."""
     environment = os.environ | {"MUTANT_UNDER_TEST": name, "PYTHONPATH": str(copy.folder)}
-    command = [sys.executable, "-m", "pytest", *HOW, "-x", *tests]
+    # `python -m pytest` would find the package of the checkout first.
+    command = [Path(sys.executable).with_name("pytest"), *HOW, "-x", *tests]
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=900)
     except subprocess.TimeoutExpired:
@@ -438,11 +439,6 @@ def group_by(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[
     for name in names:
         grouped.setdefault(key(name), []).append(name)
     return grouped
-
-
-def module_of(mutant: str) -> str:
-    """As in "rules.public_access"."""
-    return re.split(r"\.x[_ǁ]", mutant)[0].removeprefix("safe_sqs.")
 
 
 def area_of(mutant: str) -> str:

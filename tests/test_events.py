@@ -471,21 +471,6 @@ def test_observing_warns_of_a_queue_that_cannot_be_read(trouble, server, told):
     assert "Refused" not in kinds(told)
 
 
-def test_observing_lets_others_change_what_it_saw(server, told):
-    """Where nothing is refused, nothing is kept from being changed either."""
-    client = server.client(profile="observe")
-
-    def change(request: Any, **_: Any) -> None:
-        request.url = str(request.url)
-        request.headers["Host"] = server.host
-
-    client.meta.events.register_last("before-send.sqs", change)
-    for _ in range(2):
-        send(client, server.queue())
-    assert server.count("SendMessage") == 2
-    assert "Refused" not in kinds(told)
-
-
 @pytest.fixture
 def plain_and_tls(tmp_path) -> Iterator[tuple[str, str, str]]:
     """The URLs of a server on plain HTTP and of one on TLS that nobody trusts, and the authority of the latter."""

@@ -279,6 +279,19 @@ def test_what_comes_after_the_guard_changes_no_request_however_well_known(server
     assert server.count("SendMessage") == warm
 
 
+def test_where_nothing_is_refused_others_may_change_what_they_like(server):
+    client = server.client(profile="observe")
+
+    def move(request: Any, **_: Any) -> None:
+        request.url = f"{request.url}?moved"
+        request.headers["Host"] = server.host
+
+    client.meta.events.register_last("before-send", move)
+    for _ in range(2):
+        send(client, server.queue())
+    assert server.count("SendMessage") == 2
+
+
 @pytest.mark.parametrize("name", ["Authorization", "X-Amz-Security-Token", "Host", "authorization"])
 @pytest.mark.parametrize("removes", [False, True])
 def test_what_comes_after_the_guard_changes_no_header_that_decides(server, name, removes):

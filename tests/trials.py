@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import tempfile
@@ -28,7 +29,7 @@ import pytest
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
 
-__all__ = ["NO_TEST", "SEEN", "SURVIVED", "TIMED_OUT", "Outcome", "Trials", "function_of"]
+__all__ = ["NO_TEST", "SEEN", "SURVIVED", "TIMED_OUT", "Outcome", "Trials", "function_of", "module_of"]
 
 SEEN, TIMED_OUT, SURVIVED, NO_TEST = "seen", "timed out", "survived", "no test comes to it"
 _NOTHING, _EVERY_CALL = "", "stats"
@@ -55,6 +56,11 @@ class Outcome(NamedTuple):
 def function_of(mutant: str) -> str:
     """The function that a mutant is one of, as mutmut writes it."""
     return mutant.rpartition("__mutmut_")[0]
+
+
+def module_of(mutant: str) -> str:
+    """The module that a mutant is in, as in "rules.public_access"."""
+    return re.split(r"\.x[_ǁ]", mutant)[0].removeprefix("safe_sqs.")
 
 
 class Trials:
@@ -216,8 +222,8 @@ class Trials:
 
     @functools.cache  # noqa: B019
     def _spread(self, function: str) -> list[str]:
-        """The tests that come to a function, those first that come to others where few tests come. Of what is called by
-        nearly every test, the first hundreds would otherwise be much the same."""
+        """The tests that come to a function: first those in the file of its module, then those that come to others
+        where few tests come. Of what nearly every test calls, the first hundreds would otherwise be much the same."""
         tests = sorted(self._tests.get(function, []), key=lambda each: len(self._functions[each]) * self._cost(each))
         by_function: dict[str, list[str]] = {}
         for test in tests:
@@ -225,7 +231,9 @@ class Trials:
                 by_function.setdefault(each, []).append(test)
         rows = sorted(by_function.values(), key=len)
         turns = itertools.zip_longest(*rows)
-        return list(dict.fromkeys(test for turn in turns for test in turn if test is not None))
+        spread = dict.fromkeys(test for turn in turns for test in turn if test is not None)
+        own = f"test_{module_of(function).rpartition('.')[2]}"
+        return sorted(spread, key=lambda each: self._items[each].path.stem != own)
 
     def _cost(self, test: str) -> float:
         """Seconds, with what an emulator takes to start, which stands in a fork for the first test that wants it."""
