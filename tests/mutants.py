@@ -40,6 +40,7 @@ EXAMPLES = """examples:
   python tests/mutants.py                               everything, which takes an hour or two
   python tests/mutants.py --sample 300                  300 mutants, the same ones each time
   python tests/mutants.py --group guard --only cache.   the mutants of one module
+  python tests/mutants.py --patience 2                  quick, and then again for those that survived
   python tests/mutants.py --only look_up --tests tests/test_cache.py
                                                         what one file of tests sees
 """
@@ -143,6 +144,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--anew", action="store_true", help="try again what was seen before")
     options.add_argument("--show", type=int, default=30, metavar="N", help="show so many survivors (30)")
     options.add_argument("--processes", type=int, default=os.cpu_count(), metavar="N", help="try so many at a time")
+    options.add_argument(
+        "--patience",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="try each this long with cheap tests, and with others as long again (20); what no test sees until then, "
+        "counts as what no test sees",
+    )
     options.add_argument("--into", type=Path, default=ROOT / "mutants", metavar="FOLDER", help="work there (mutants)")
     options.add_argument("--keep", action="store_true", help="write the figures to benchmarks/results/mutants.json")
     chosen = options.parse_args(arguments)
@@ -165,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tests = chosen.tests or GROUPS[group].files()
             known = copy.folder / "tests.json"
             process = multiprocessing.get_context("fork").Process(
-                target=try_mutants, args=(copy, known, pending, equal, tests, results, chosen.processes)
+                target=try_mutants, args=(copy, known, pending, equal, tests, results, chosen)
             )
             process.start()
             process.join()
@@ -284,7 +293,7 @@ def try_mutants(
     equal: Set[str],
     tests: Sequence[str],
     results: Results,
-    processes: int,
+    chosen: argparse.Namespace,
 ) -> None:
     """Try mutants, in this process, which has to be a new one. Ends it with 2 where the tests fail without any."""
     sys.path.insert(0, str(copy.folder))
@@ -304,9 +313,10 @@ def try_mutants(
         mutants,
         note,
         equal=equal,
+        patience=chosen.patience,
         known=known,
         edition=lambda module: package + shared + digest_of([module]),
-        processes=processes,
+        processes=chosen.processes,
         tell=tell,
     )
     status = pytest.main([*HOW, "-s", *tests], plugins=[trials])

@@ -38,12 +38,8 @@ _LEAST_SECONDS, _LEAST_SECONDS_OF_CLOCK = 2.0, 60.0
 """What each test may take at the least, however little it takes without a mutant."""
 _MOST_SECONDS = 4.0
 """Seconds of the processor; what takes longer, as tests with other processes do, is not run for each mutant."""
-_MOST_SECONDS_OF_ALL = 20.0
-"""Seconds of the processor for one mutant with tests that are cheap, and the same again with those that are not. Some
-functions are called by thousands of tests; a mutant of theirs that the first hundreds do not see counts as one that no
-test sees."""
 _SECONDS_OF_EQUALS = 2.0
-"""The same of those that are held to be equal to the code."""
+"""Seconds of the processor for a mutant that is held to be equal to the code."""
 
 
 class Outcome(NamedTuple):
@@ -64,8 +60,10 @@ def module_of(mutant: str) -> str:
 
 
 class Trials:
-    """A plugin for pytest. `equal` are the mutants that are held to be no different. `known` is a file for what was
-    learned of the tests: of a module, it holds as long as its `edition` stays the same."""
+    """A plugin for pytest. `equal` are the mutants that are held to be no different. `patience` is how many seconds of
+    the processor a mutant is tried with cheap tests, and as many with others: some functions are called by thousands.
+    `known` is a file for what was learned of the tests: of a module, it holds as long as its `edition` stays the same.
+    """
 
     def __init__(
         self,
@@ -73,6 +71,7 @@ class Trials:
         keep: Callable[[str, Outcome], None],
         *,
         equal: Set[str],
+        patience: float,
         known: Path,
         edition: Callable[[Path], str],
         processes: int,
@@ -83,6 +82,7 @@ class Trials:
         self._mutants = mutants
         self._keep = keep
         self._equal = equal
+        self._patience = patience
         self._known = known
         self._edition = edition
         self._processes = processes
@@ -211,7 +211,7 @@ class Trials:
         function = function_of(mutant)
         killers = self._killers.get(function, Counter())
         place = {test: number for number, test in enumerate(self._spread(function))}
-        seconds = _SECONDS_OF_EQUALS if mutant in self._equal else _MOST_SECONDS_OF_ALL
+        seconds = _SECONDS_OF_EQUALS if mutant in self._equal else self._patience
         in_order, left = [], dict.fromkeys((False, True), seconds)
         is_dear = {test: self._cost(test) > 0.2 for test in place}
         for test in sorted(place, key=lambda each: (-killers[each] / self._cost(each), is_dear[each], place[each])):
