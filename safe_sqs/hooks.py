@@ -77,6 +77,7 @@ _NO_QUEUE: tuple[bytes, Entry | None] = (b"\0", None)
 """How a body begins, and the verdict about the queue that it then names: no body begins so."""
 
 _START = "the check at start"
+_LOOK_AT_KEY = "DescribeKey"
 
 
 class _Asking:
@@ -139,19 +140,16 @@ class Hooks:
         }
 
     def subscribe(self) -> None:
-        """Subscribe to the client's events, unless a guard with this configuration already has."""
+        """Subscribe to the client's events."""
         for event, handler in self._handlers.items():
-            self._client.meta.events.register_last(event, handler, unique_id=self._name_of(event))
+            self._client.meta.events.register_last(event, handler)
         note_guard(self._client, self)
 
     def unsubscribe(self) -> None:
         """End what `subscribe` began."""
         for event, handler in self._handlers.items():
-            self._client.meta.events.unregister(event, handler, unique_id=self._name_of(event))
+            self._client.meta.events.unregister(event, handler)
         forget_guard(self._client, self)
-
-    def _name_of(self, event: str) -> tuple[object, ...]:
-        return ("safe_sqs", event, self.config, self.clock)
 
     def verify_queues(self) -> Any:
         """Judge the queues that the configuration names. Raises one RefusedError for all that are not fit for use."""
@@ -454,22 +452,16 @@ class Hooks:
         def before_sign(
             request: Any, signature_version: Any, request_signer: Any, operation_name: str, **_: Any
         ) -> Any:
-            findings = way_out.findings_before_signature(request, signature_version, request_signer, operation_name)
-            return self._run(self._judge_way(findings, operation_name))
+            judge = way_out.findings_before_signature
+            return self._run(_judge_way(judge(request, signature_version, request_signer, operation_name)))
 
         def before_send(request: Any, event_name: str, **_: Any) -> Any:
             operation = event_name.rpartition(".")[2]
-            judgement = self._judge_way(way_out.findings_after_signature(request, operation), operation)
             self._keep(request)
-            return self._run(judgement)
+            return self._run(_judge_way(way_out.findings_after_signature(request, operation)))
 
         client.meta.events.register_last("before-sign", before_sign)
         client.meta.events.register_last("before-send", before_send)
-
-    def _judge_way(self, judgement: Steps[tuple[Finding, ...]], operation: str) -> Steps[None]:
-        findings = yield from judgement
-        if findings:
-            self._refuse(findings, operation, "")
 
     def _refuse(self, findings: tuple[Finding, ...], operation: str, queue: str) -> NoReturn:
         if not is_asking():
@@ -524,6 +516,13 @@ def _dead_letter_in(facts: Facts | Unreadable) -> bytes:
     """The URL of the dead-letter queue that was looked at with a queue, or b""."""
     target = facts.dead_letter if isinstance(facts, Facts) else None
     return key_of(target.queue.url) if isinstance(target, Facts) else b""
+
+
+def _judge_way(judgement: Steps[tuple[Finding, ...]]) -> Steps[None]:
+    """Refuse a look at a key. Whoever looks takes the findings, and knows for which call."""
+    findings = yield from judgement
+    if findings:
+        raise refusal(findings, _LOOK_AT_KEY, "")
 
 
 class _Provider:

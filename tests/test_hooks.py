@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Semaphore
 from typing import Any
@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 import scripted
 from botocore.awsrequest import HeadersDict
-from scripted import Asked, Server, attributes, says
+from scripted import Asked, Server, attributes
 from sockets import record_signatures
 from support import LONG_TERM, UNENCRYPTED, WIRE_ONLY, ManualClock
 
 from safe_sqs import GuardError, RefusedError, events
+from safe_sqs.adapters import subscribe
 from safe_sqs.events import LookedUp, Outcome, Refused, Warned
 from safe_sqs.guarded import guards_of
+from safe_sqs.model import Verdict
 
 KEYS = {**LONG_TERM, "aws_session_token": None}
 OPEN = json.dumps(
@@ -63,6 +65,11 @@ def test_a_look_up_that_refuses_is_told_as_such(server, told):
     with pytest.raises(RefusedError):
         send(server.client(), server.queue())
     assert [event for event in told if isinstance(event, LookedUp)] == [LookedUp(server.queue(), Outcome.REFUSES)]
+
+
+def test_an_operation_of_another_role_that_only_warns_is_told_with_operation_and_queue(server, told):
+    send(server.client(role="consumer", modes={"role-operations": "warn"}), server.queue())
+    assert warnings_in(told, "role-operations") == [("SendMessage", server.queue())]
 
 
 def test_all_that_is_wrong_with_a_change_is_said_at_once(server):
@@ -222,13 +229,15 @@ def test_another_url_is_refused_before_it_is_signed_for_though_the_rest_is_known
     assert signatures == []
 
 
-@pytest.mark.parametrize("reading", ["seconds", "wall_seconds"])
-def test_a_verdict_ends_at_its_very_moment_by_either_clock(server, reading):
+@pytest.mark.parametrize(("reading", "end"), [("seconds", "fresh"), ("wall_seconds", "fresh_wall")])
+def test_a_verdict_ends_at_its_very_moment_by_either_clock(server, reading, end):
     clock = ManualClock()
     client = server.client(clock=clock.clock, ttl_seconds=TTL)
     for _ in range(2):
         send(client, server.queue())
-    setattr(clock, reading, getattr(clock, reading) + TTL)
+    assert server.count() == 1
+    (entry,) = guards_of(client)[0]._cache.entries.values()
+    setattr(clock, reading, getattr(entry, end))
     send(client, server.queue())
     assert server.count() == 2
 
@@ -370,33 +379,103 @@ def test_calls_that_are_known_are_counted(server):
 # --- the guard's own calls to KMS ----------------------------------------------------------------------------------
 
 
-def test_a_look_at_a_key_is_held_to_its_way_out(server):
+@pytest.fixture
+def with_key(server) -> Callable[..., Any]:
+    """Make a client that asks about the key of each queue: `with_key(event="before-send", handler)` has a handler see
+    its calls to KMS, all but the first."""
     server.script["GetQueueAttributes"] = lambda asked: attributes(asked, KmsMasterKeyId="the-key")
-    client = server.client(levels={"queue-encryption": "customer-key"})
-    send(client, server.queue("one"))
-    keys = guards_of(client)[0]._key_client
 
+    def make(event: str, handler: Callable[..., None], last: bool = False, **settings: Any) -> Any:
+        client = server.client(levels={"queue-encryption": "customer-key"}, **settings)
+        send(client, server.queue("first"))
+        emitter = guards_of(client)[0]._key_client.meta.events
+        (emitter.register_last if last else emitter.register)(event, handler)
+        return client
+
+    return make
+
+
+def test_a_look_at_a_key_is_held_to_its_way_out_before_it_is_signed(server, with_key, monkeypatch):
     def downgrade(request: Any, **_: Any) -> None:
         request.url = request.url.replace("https:", "http:")
 
-    keys.meta.events.register("before-sign.kms.DescribeKey", downgrade)
+    client = with_key("before-sign.kms", downgrade)
+    signatures = record_signatures(monkeypatch)
     with pytest.raises(RefusedError) as caught:
-        send(client, server.queue("two"))
-    assert "https-endpoint" in rules(caught)
+        send(client, server.queue())
+    assert set(rules(caught)) == {"https-endpoint"}
+    assert server.count("DescribeKey") == 1
+    assert len(signatures) == 2  # of the message, and of the question about its queue
+
+
+def swap_key(request: Any, **_: Any) -> None:
+    """Have a request be signed by a long-term key, as far as its header goes."""
+    request.headers["Authorization"] = request.headers["Authorization"].replace(b"ASIA", b"AKIA")
+
+
+def test_a_look_at_a_key_is_held_to_its_way_out_after_it_was_signed(server, with_key):
+    client = with_key("before-send.kms", swap_key)
+    with pytest.raises(RefusedError) as caught:
+        send(client, server.queue())
+    assert set(rules(caught)) == {"static-credentials"}
     assert server.count("DescribeKey") == 1
 
 
-def test_what_comes_after_the_guard_changes_no_look_at_a_key(server):
-    server.script["GetQueueAttributes"] = lambda asked: attributes(asked, KmsMasterKeyId="the-key")
-    server.script["DescribeKey"] = says(KeyMetadata={"KeyId": "key", "KeyManager": "CUSTOMER"})
-    client = server.client(levels={"queue-encryption": "customer-key"})
-    send(client, server.queue("one"))
-    keys = guards_of(client)[0]._key_client
-
+def test_what_comes_after_the_guard_changes_no_look_at_a_key(server, with_key):
     def move(request: Any, **_: Any) -> None:
         request.url = "https://keys.example/"
 
-    keys.meta.events.register_last("before-send", move)
-    with pytest.raises(GuardError):
-        send(client, server.queue("two"))
+    client = with_key("before-send", move, last=True)
+    with pytest.raises(GuardError, match="the url of a request was changed"):
+        send(client, server.queue())
     assert server.count("DescribeKey") == 1
+
+
+def test_a_look_at_a_key_that_only_warns_is_told_with_its_operation(server, with_key, told):
+    client = with_key("before-send.kms", swap_key, profile="observe")
+    send(client, server.queue())
+    assert warnings_in(told, "static-credentials") == [("DescribeKey", "")]
+
+
+def test_a_look_at_a_key_with_long_term_keys_that_only_warns_is_told_with_its_operation(server, with_key, told):
+    with_key("before-send.kms", lambda **_: None, profile="observe", client=KEYS)
+    assert [operation for operation, _ in warnings_in(told, "static-credentials")] == ["SendMessage", "DescribeKey"]
+
+
+# --- without a call ----------------------------------------------------------------------------------------------
+
+
+def test_a_verdict_is_had_without_a_call_where_the_operation_needs_one(server):
+    client = server.client()
+    (hooks,) = guards_of(client)
+    assert hooks.verdict_on(server.queue(), "ListQueues") == Verdict()
+    assert server.asked == []
+    assert not hooks.verdict_on(server.queue(), "ReceiveMessage").refusals
+    server.script["GetQueueAttributes"] = unencrypted
+    assert not hooks.verdict_on(server.queue(), "ReceiveMessage").refusals
+    assert [finding.rule for finding in hooks.verdict_on(server.queue("bad"), "ReceiveMessage").refusals] == [
+        "queue-encryption"
+    ]
+    assert [asked.operation for asked in server.asked] == ["GetQueueAttributes"] * 2
+
+
+def test_a_verdict_without_a_call_that_only_warns_is_told_with_the_operation(server, told):
+    server.script["GetQueueAttributes"] = unencrypted
+    guards_of(server.client(profile="observe"))[0].verdict_on(server.queue(), "ReceiveMessage")
+    assert warnings_in(told, "queue-encryption") == [("ReceiveMessage", server.queue())]
+
+
+def test_a_guard_that_is_taken_away_judges_nothing_and_leaves_others(server):
+    server.script["GetQueueAttributes"] = unencrypted
+    client = server.client()
+    strict, observing = guards_of(client)[0], subscribe(client, server.config(profile="observe"))
+    with pytest.raises(RefusedError):
+        send(client, server.queue())
+    strict.unsubscribe()
+    send(client, server.queue())
+    assert guards_of(client) == (observing,)
+    observing.unsubscribe()
+    before = server.count()
+    send(client, server.queue("another"))
+    assert server.count() == before
+    assert guards_of(client) == ()
