@@ -32,7 +32,7 @@ from mutmut.configuration import config  # noqa: E402
 from mutmut.mutation.file_mutation import mutate_file_contents  # noqa: E402
 from mutmut.utils.format_utils import get_mutant_name  # noqa: E402
 from record import Table, as_text, keep  # noqa: E402
-from trials import NO_TEST, SEEN, SURVIVED, TIMED_OUT, Outcome, Trials, function_of, module_of  # noqa: E402
+from trials import NO_TEST, SEEN, SURVIVED, TIMED_OUT, Outcome, Trials, function_of  # noqa: E402
 
 EQUAL = ROOT / "tests" / "mutants.md"
 GOAL = 95.0
@@ -122,6 +122,9 @@ HOW = [
 ]
 """The arguments of pytest."""
 SHARED_BY_TESTS = ("conftest", "scripted", "sockets", "support")
+
+OWN = {"way_out": "hooks", "wire": "hooks"}
+"""The modules whose tests are in the file of another."""
 
 AREAS = {
     "rules": ("rules.",),
@@ -313,6 +316,7 @@ def try_mutants(
         mutants,
         note,
         equal=equal,
+        own=own_tests_of,
         patience=chosen.patience,
         known=known,
         edition=lambda module: package + shared + digest_of([module]),
@@ -449,6 +453,17 @@ def group_by(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[
     for name in names:
         grouped.setdefault(key(name), []).append(name)
     return grouped
+
+
+def module_of(mutant: str) -> str:
+    """The module that a mutant is in, as in "rules.public_access"."""
+    return re.split(r"\.x[_ǁ]", mutant)[0].removeprefix("safe_sqs.")
+
+
+def own_tests_of(mutant: str) -> str:
+    """The file of tests that is about the module of a mutant, as in "test_cache"."""
+    module = module_of(mutant).rpartition(".")[2]
+    return f"test_{OWN.get(module, module)}"
 
 
 def area_of(mutant: str) -> str:

@@ -14,7 +14,6 @@ import itertools
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import tempfile
@@ -29,7 +28,7 @@ import pytest
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
 
-__all__ = ["NO_TEST", "SEEN", "SURVIVED", "TIMED_OUT", "Outcome", "Trials", "function_of", "module_of"]
+__all__ = ["NO_TEST", "SEEN", "SURVIVED", "TIMED_OUT", "Outcome", "Trials", "function_of"]
 
 SEEN, TIMED_OUT, SURVIVED, NO_TEST = "seen", "timed out", "survived", "no test comes to it"
 _NOTHING, _EVERY_CALL = "", "stats"
@@ -54,15 +53,11 @@ def function_of(mutant: str) -> str:
     return mutant.rpartition("__mutmut_")[0]
 
 
-def module_of(mutant: str) -> str:
-    """The module that a mutant is in, as in "rules.public_access"."""
-    return re.split(r"\.x[_ǁ]", mutant)[0].removeprefix("safe_sqs.")
-
-
 class Trials:
-    """A plugin for pytest. `equal` are the mutants that are held to be no different. `patience` is how many seconds of
-    the processor a mutant is tried with cheap tests, and as many with others: some functions are called by thousands.
-    `known` is a file for what was learned of the tests: of a module, it holds as long as its `edition` stays the same.
+    """A plugin for pytest. `equal` are the mutants that are held to be no different. `own` names the file of tests
+    that a mutant is tried with first. `patience` is how many seconds of the processor it is tried with cheap tests, and
+    as many with others: some functions are called by thousands. `known` is a file for what was learned of the tests: of
+    a module, it holds as long as its `edition` stays the same.
     """
 
     def __init__(
@@ -71,6 +66,7 @@ class Trials:
         keep: Callable[[str, Outcome], None],
         *,
         equal: Set[str],
+        own: Callable[[str], str],
         patience: float,
         known: Path,
         edition: Callable[[Path], str],
@@ -82,6 +78,7 @@ class Trials:
         self._mutants = mutants
         self._keep = keep
         self._equal = equal
+        self._own = own
         self._patience = patience
         self._known = known
         self._edition = edition
@@ -232,7 +229,7 @@ class Trials:
         rows = sorted(by_function.values(), key=len)
         turns = itertools.zip_longest(*rows)
         spread = dict.fromkeys(test for turn in turns for test in turn if test is not None)
-        own = f"test_{module_of(function).rpartition('.')[2]}"
+        own = self._own(function)
         return sorted(spread, key=lambda each: self._items[each].path.stem != own)
 
     def _cost(self, test: str) -> float:
