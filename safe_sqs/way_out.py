@@ -43,7 +43,8 @@ class Way:
         self.signature_version = signature_version
         self.credentials = credentials
         self.signed = signed
-        self.http_session = http_session
+        # Of a session that does not say what it checks, each request is looked at.
+        self.http_session = http_session if hasattr(http_session, "_verify") else None
         self.verify = getattr(http_session, "_verify", None)
         self.ends = ends
 

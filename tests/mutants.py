@@ -101,6 +101,7 @@ GROUPS = {
             "secrets",
             "transport",
             "usage",
+            "wire",
         ),
     ),
     "asyncio": Group(
@@ -123,7 +124,7 @@ HOW = [
 """The arguments of pytest."""
 SHARED_BY_TESTS = ("conftest", "scripted", "sockets", "support")
 
-OWN = {"way_out": "hooks", "wire": "hooks"}
+OWN = {"way_out": "hooks"}
 """The modules whose tests are in the file of another."""
 
 AREAS = {

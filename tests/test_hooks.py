@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Semaphore
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import scripted
 from botocore.awsrequest import HeadersDict
+from botocore.credentials import Credentials
 from scripted import Asked, Server, attributes
 from sockets import record_signatures
 from support import LONG_TERM, UNENCRYPTED, WIRE_ONLY, ManualClock
@@ -374,6 +377,70 @@ def test_calls_that_are_known_are_counted(server):
     for _ in range(4):
         send(client, server.queue())
     assert cache.hits == before + 3
+
+
+# --- ways out ----------------------------------------------------------------------------------------------------
+
+
+def test_a_way_that_was_gone_is_known_in_all_its_parts(server):
+    client = server.client()
+    send(client, server.queue())
+    way = guards_of(client)[0]._way_out.approved
+    session = client._endpoint.http_session
+    assert (way.url, way.signature_version) == (f"{server.url}/", "v4")
+    assert way.credentials is client._request_signer._credentials
+    assert way.signed == server.asked[-1].headers["Authorization"][:-64].encode()
+    assert way.http_session is session
+    assert way.verify is session._verify
+    assert way.ends == math.inf
+    send(client, server.queue())
+    assert guards_of(client)[0]._way_out.approved is way
+
+
+def test_a_bad_way_is_not_signed_for_however_often(server, monkeypatch):
+    client = server.client(client=KEYS)
+    signatures = record_signatures(monkeypatch)
+    for _ in range(3):
+        with pytest.raises(RefusedError):
+            send(client, server.queue())
+    assert signatures == []
+
+
+def test_the_credentials_of_one_request_are_judged_before_they_sign(server, monkeypatch):
+    client = server.client()
+    send(client, server.queue())
+
+    def sign_as_another(context: dict[str, Any], **_: Any) -> None:
+        credentials = Credentials(KEYS["aws_access_key_id"], KEYS["aws_secret_access_key"])
+        context["signing"] = {"request_credentials": credentials}
+
+    client.meta.events.register("before-parameter-build.sqs.SendMessage", sign_as_another)
+    signatures = record_signatures(monkeypatch)
+    with pytest.raises(RefusedError) as caught:
+        send(client, server.queue())
+    assert rules(caught) == ["static-credentials"]
+    assert signatures == []
+
+
+def test_each_way_that_only_warns_is_told_of_once(server, told):
+    client = server.client(profile="observe", client=KEYS)
+    for _ in range(2):
+        send(client, server.queue())
+    assert len(warnings_in(told, "static-credentials")) == 1
+    client._request_signer._credentials = Credentials("AKIAANOTHEREXAMPLE09", "s")
+    for _ in range(2):
+        send(client, server.queue())
+    assert len(warnings_in(told, "static-credentials")) == 2
+
+
+def test_observing_a_session_of_which_nothing_is_known_stops_nothing(server, told):
+    """A transport of somebody's own, which has a way to send and nothing else."""
+    client = server.client(profile="observe")
+    client._endpoint.http_session = SimpleNamespace(send=client._endpoint.http_session.send)
+    for _ in range(3):
+        send(client, server.queue())
+    assert server.count("SendMessage") == 3
+    assert len(warnings_in(told, "tls-verification")) == 1
 
 
 # --- the guard's own calls to KMS ----------------------------------------------------------------------------------
