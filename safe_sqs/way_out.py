@@ -44,7 +44,7 @@ class Way:
         self.credentials = credentials
         self.signed = signed
         # Of a session that does not say what it checks, each request is looked at.
-        self.http_session = http_session if hasattr(http_session, "_verify") else None
+        self.http_session: Any = http_session if hasattr(http_session, "_verify") else None
         self.verify = getattr(http_session, "_verify", None)
         self.ends = ends
 
