@@ -24,7 +24,7 @@ __all__ = ["ASSETS", "PAGE", "page"]
 PAGE = ROOT / "docs" / "reference" / "results.md"
 ASSETS = ROOT / "docs" / "assets"
 
-FIRST = ("race", "bypass", "faults", "faults-async", "soak", "soak-async", "mutants", "supply")
+FIRST = ("race", "bypass", "faults", "faults-async", "soak", "soak-async", "mutants", "mutants-sample", "supply")
 """The records in the order of the page; others follow by name."""
 
 HEAD = """---

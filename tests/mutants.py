@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "counts as what no test sees",
     )
     options.add_argument("--into", type=Path, default=ROOT / "mutants", metavar="FOLDER", help="work there (mutants)")
-    options.add_argument("--keep", action="store_true", help="write the figures to benchmarks/results/mutants.json")
+    options.add_argument("--keep", action="store_true", help="write the figures to benchmarks/results")
     chosen = options.parse_args(arguments)
     os.chdir(ROOT)
     config()  # which reads setup.cfg, and is asked for when tests have gone elsewhere
@@ -437,12 +437,12 @@ def report(names: Sequence[str], equal: Set[str], copy: Copy, results: Results, 
 
 
 def keep_record(table: Table, whole: Count, chosen: argparse.Namespace) -> None:
-    """Write the figures to benchmarks/results/mutants.json."""
+    """Write the figures to benchmarks/results: those of a sample to a file of their own."""
     parts = [f"--group {group}" for group in chosen.group or ()] + [f"--only {text}" for text in chosen.only or ()]
     taken = (f" SAMPLE={chosen.sample}" if chosen.sample else "") + (f' MUTANTS="{" ".join(parts)}"' if parts else "")
     keep(
-        "mutants",
-        title="Mutation tests",
+        "mutants-sample" if chosen.sample else "mutants",
+        title=f"Mutation tests, {whole.mutants} of them at random" if chosen.sample else "Mutation tests",
         command=f"make mutants{taken}",
         tables=[table],
         summary=f"Of {whole.mutants} small changes of the code, the tests see {whole.score:.1f} %.",
