@@ -120,6 +120,7 @@ HOW = [
     f"--rootdir={ROOT}",
     f"--config-file={ROOT / 'setup.cfg'}",
     *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"),
+    *("-W", "ignore:It looks like `register_random`"),  # trio, when Hypothesis is loaded after the tests
 ]
 """The arguments of pytest."""
 SHARED_BY_TESTS = ("conftest", "scripted", "sockets", "support")

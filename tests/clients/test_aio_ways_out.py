@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import socket
 import ssl
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -171,8 +172,10 @@ class Elsewhere(AbstractResolver):
 
     def __init__(self, address: str) -> None:
         self.address = address
+        self.asked: list[tuple[Any, ...]] = []
 
     async def resolve(self, host: str, port: int = 0, family: Any = 0) -> Any:
+        self.asked.append((host, port, family))
         return [
             {"hostname": host, "host": self.address, "port": port, "family": 2, "proto": 0, "flags": 0},
         ]
@@ -183,15 +186,27 @@ class Elsewhere(AbstractResolver):
 
 @pytest.mark.parametrize(("address", "passes"), [("127.0.0.1", True), ("8.8.8.8", False)])
 def test_the_route_is_judged_by_what_the_clients_own_resolver_says(server, address, passes):
-    client = {"config": AioConfig(**ONCE, connector_args={"resolver": Elsewhere(address)})}
+    resolver = Elsewhere(address)
+    client = {"config": AioConfig(**ONCE, connector_args={"resolver": resolver})}
     try:
         outcome = run(lambda: sent(server, client, modes={"vpc-route": "enforce"}))
     except Exception as error:  # an aiobotocore that takes none
         pytest.skip(f"{type(error).__name__}: {error}")
     assert isinstance(outcome, dict) is passes
+    assert resolver.asked[0] == ("localhost", server.server_port, socket.AF_UNSPEC)
     if not passes:
         assert [each.rule for each in outcome.findings] == ["vpc-route"]
         assert address in str(outcome)
+
+
+NOBODY = "nobody.invalid"
+
+
+def test_it_is_the_name_of_the_endpoint_that_is_resolved(server, kind):
+    client = {"config": config(kind), "endpoint_url": f"https://{NOBODY}"}
+    settings = {"modes": {"vpc-route": "enforce"}, "trusted_endpoint_hosts": [NOBODY]}
+    outcome = run(lambda: sent(server, client, **settings))
+    assert "the endpoint's name does not resolve" in str(outcome)
 
 
 # --- retries and credentials -------------------------------------------------------------------------------------
