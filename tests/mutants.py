@@ -463,9 +463,10 @@ def module_of(mutant: str) -> str:
 
 
 def own_tests_of(mutant: str) -> str:
-    """The file of tests that is about the module of a mutant, as in "test_cache"."""
-    module = module_of(mutant).rpartition(".")[2]
-    return f"test_{OWN.get(module, module)}"
+    """The file of tests that is about the module of a mutant, as in "test_cache", or about the package it is in."""
+    package, module = ("", *module_of(mutant).split("."))[-2:]
+    own = f"test_{OWN.get(module, module)}"
+    return own if not package or (ROOT / "tests" / f"{own}.py").exists() else f"test_{package}"
 
 
 def area_of(mutant: str) -> str:

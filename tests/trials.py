@@ -212,7 +212,7 @@ class Trials:
         in_order, left = [], dict.fromkeys((False, True), seconds)
         is_dear = {test: self._cost(test) > 0.2 for test in place}
         for test in sorted(place, key=lambda each: (-killers[each] / self._cost(each), is_dear[each], place[each])):
-            left[is_dear[test]] -= 0.02 + self._seconds[test][0]
+            left[is_dear[test]] -= 0.005 + self._seconds[test][0]
             if left[is_dear[test]] > 0:
                 in_order.append(test)
         return in_order
