@@ -71,21 +71,20 @@ def context(**attributes: Any) -> ssl.SSLContext:
     return made
 
 
-@pytest.mark.parametrize(
-    ("verify", "checked"),
-    [
-        (True, True),
-        ("authority.pem", True),
-        (False, False),
-        ("", False),
-        (None, False),
-        (context(), True),
-        (context(check_hostname=False), False),
-        (context(verify_mode=ssl.CERT_OPTIONAL), False),
-        (context(check_hostname=False, verify_mode=ssl.CERT_NONE), False),
-    ],
-    ids=str,
-)
+CHECKED = {
+    "True": (True, True),
+    "a file": ("authority.pem", True),
+    "False": (False, False),
+    "nothing": ("", False),
+    "None": (None, False),
+    "a context": (context(), True),
+    "any host": (context(check_hostname=False), False),
+    "a certificate if there is one": (context(verify_mode=ssl.CERT_OPTIONAL), False),
+    "no certificate": (context(check_hostname=False, verify_mode=ssl.CERT_NONE), False),
+}
+
+
+@pytest.mark.parametrize(("verify", "checked"), CHECKED.values(), ids=CHECKED)
 def test_certificates_are_checked_where_all_of_them_are(verify, checked):
     client = client_with()
     client._endpoint.http_session._verify = verify
