@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from threading import RLock
 from typing import Any, TypeVar
 
 from safe_sqs.cache import Clock
@@ -60,13 +62,28 @@ def subscribe(client: Any, config: Config | None = None, clock: Clock | None = N
 
 
 def _guard_of(client: Any, config: Config, clock: Clock) -> Hooks:
-    for each in guards_of(client):
-        if isinstance(each, Hooks) and (each.config, each.clock) == (config, clock):
-            return each
-    hooks = _adapter_for(client)(client, config, clock)
-    hooks.subscribe()
+    with _guarding:
+        for each in guards_of(client):
+            if isinstance(each, Hooks) and (each.config, each.clock) == (config, clock):
+                return each
+        hooks = _adapter_for(client)(client, config, clock)
+        hooks.subscribe()
     tell_if_loose(config)
     return hooks
+
+
+_guarding = RLock()
+"""Threads that guard a client at the same moment put one guard to it."""
+
+
+def _begin_anew() -> None:
+    """In a process that was forked off, nobody holds the lock."""
+    global _guarding
+    _guarding = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _adapter_for(client: Any) -> type[Hooks]:

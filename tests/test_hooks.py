@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Semaphore
+from threading import Barrier, Semaphore
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +19,7 @@ from scripted import Asked, Server, attributes
 from sockets import record_signatures
 from support import LONG_TERM, UNENCRYPTED, WIRE_ONLY, ManualClock
 
-from safe_sqs import GuardError, RefusedError, events
+from safe_sqs import GuardError, RefusedError, events, guard
 from safe_sqs.adapters import subscribe
 from safe_sqs.events import LookedUp, Outcome, Refused, Warned
 from safe_sqs.guarded import guards_of
@@ -530,6 +530,21 @@ def test_a_verdict_without_a_call_that_only_warns_is_told_with_the_operation(ser
     server.script["GetQueueAttributes"] = unencrypted
     guards_of(server.client(profile="observe"))[0].verdict_on(server.queue(), "ReceiveMessage")
     assert warnings_in(told, "queue-encryption") == [("ReceiveMessage", server.queue())]
+
+
+def test_threads_that_guard_a_client_at_the_same_moment_put_one_guard_to_it(server):
+    config = server.config()
+    together = Barrier(4)
+
+    def guard_it(client: Any) -> None:
+        together.wait(60)
+        guard(client, config)
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(30):
+            client = server.raw()
+            list(pool.map(guard_it, [client] * 4))
+            assert len(guards_of(client)) == 1
 
 
 def test_a_guard_that_is_taken_away_judges_nothing_and_leaves_others(server):
